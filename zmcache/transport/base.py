@@ -1,0 +1,73 @@
+"""What a transport is: frames of bytes between a listener and its connections, by callback, and nothing above that.
+
+A transport knows no message, no key and no deadline. It promises:
+
+- a frame arrives whole or not at all, and frames of one connection arrive in order;
+- everything here is called on, and calls back on, the one event loop that made the transport;
+- `Connection.send_nowait` never blocks: what cannot be handed over now is refused, and `on_writable` says when to try again;
+- a connection that breaks is made again by the transport, with growing pauses; a frame sent on the broken one is not sent again;
+- a listener's answer to a peer that is gone is dropped, to one that does not read is queued within a bound and then dropped.
+
+Endpoints are URLs: ``tcp://host:port`` (port 0 asks the system for one when listening), ``ipc://path``, ``mem://name``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+
+class ConnectionHandler(Protocol):
+    """What the user of a connection provides. None of these may raise."""
+
+    def on_connected(self) -> None:
+        """The connection is ready; called again after each reconnect."""
+
+    def on_disconnected(self, reason: str) -> None:
+        """The connection was lost, or an attempt to make it failed. Frames sent and not answered have no answer coming."""
+
+    def on_writable(self) -> None:
+        """After `send_nowait` returned False: it is worth trying again."""
+
+    def on_frame(self, frame: bytes) -> None:
+        """One whole frame from the listener."""
+
+
+class Connection(Protocol):
+    """The asking side: one per peer."""
+
+    def send_nowait(self, frame: bytes) -> bool:
+        """Hand the frame over; False when there is no connection or it is full, and nothing was sent."""
+
+    def close(self) -> None:
+        """Drop what was not sent and stop reconnecting. No callback comes after this. Idempotent."""
+
+
+class Listener(Protocol):
+    """The answering side."""
+
+    @property
+    def endpoint(self) -> str:
+        """Where it is bound, with the real port."""
+
+    def send_nowait(self, peer: bytes, frame: bytes) -> bool:
+        """Answer one peer; False when the frame was dropped (the peer is gone, or does not read)."""
+
+    def close(self) -> None:
+        """Stop taking frames; what was already handed over still goes out for a moment. Idempotent."""
+
+
+class Transport(Protocol):
+    """Makes listeners and connections on one event loop."""
+
+    def connect(self, endpoint: str, handler: ConnectionHandler) -> Connection:
+        """Begin connecting; returns at once. Raises `ConfigError` for an endpoint that cannot be understood."""
+
+    def listen(self, endpoint: str, on_frame: Callable[[bytes, bytes], None]) -> Listener:
+        """Bind, and call ``on_frame(peer, frame)`` for every frame. ``peer`` is opaque and names one connection.
+
+        Raises `ConfigError` when the address cannot be bound, naming it and the system's reason.
+        """
+
+    def close(self) -> None:
+        """Close everything it made. Idempotent."""
