@@ -336,12 +336,12 @@ def _maybe_numbers(fields: list[object], at: int, count: int) -> list[int] | Non
 
 def _read_get(fields: list[object], limits: Limits) -> Get:
     _keys(fields, limits)
-    return Get._make(fields[: _HEADER + 1])
+    return Get(*fields[: _HEADER + 1])  # type: ignore[arg-type]  # checked above
 
 
 def _read_delete(fields: list[object], limits: Limits) -> Delete:
     _keys(fields, limits)
-    return Delete._make(fields[: _HEADER + 1])
+    return Delete(*fields[: _HEADER + 1])  # type: ignore[arg-type]  # checked above
 
 
 def _read_set(fields: list[object], limits: Limits) -> Set:
@@ -356,11 +356,11 @@ def _read_set(fields: list[object], limits: Limits) -> Set:
             raise InvalidTtl(f"an expiry of {ttl} ms")
     _maybe_numbers(fields, 11, count)
     _maybe_numbers(fields, 12, count)
-    return Set._make(fields[: _HEADER + 5])
+    return Set(*fields[: _HEADER + 5])  # type: ignore[arg-type]  # checked above
 
 
 def _read_query(fields: list[object], limits: Limits) -> Query:
-    return Query._make(fields[:_HEADER])
+    return Query(*fields[:_HEADER])  # type: ignore[arg-type]  # checked above
 
 
 def _read_answer(fields: list[object], limits: Limits) -> Answer:
@@ -376,15 +376,17 @@ def _read_answer(fields: list[object], limits: Limits) -> Answer:
         if len(set(positions)) != count:  # type: ignore[arg-type]
             raise ValueError
     _numbers(lives, count)
-    for status, value in zip(statuses, values, strict=True):
-        if status <= FROM_LOADER:
-            if type(value) is not bytes:
+    if max(statuses) > FROM_LOADER or set(map(type, values)) != {bytes}:  # else all are values, and that was the fast check
+        for status, value in zip(statuses, values, strict=True):
+            if status <= FROM_LOADER:
+                expected: type = bytes
+            else:
+                expected = str if status >= FIRST_ERROR else type(None)
+            if type(value) is not expected:
                 raise TypeError
-        elif type(value) is not (str if status >= FIRST_ERROR else type(None)):
-            raise TypeError
     _maybe_numbers(fields, 12, count)
     _maybe_numbers(fields, 13, count)
-    return Answer._make(fields[: _HEADER + 6])
+    return Answer(*fields[: _HEADER + 6])  # type: ignore[arg-type]  # checked above
 
 
 def _column(fields: list[object], at: int, kind: type | tuple[type, ...], count: int) -> None:
@@ -397,21 +399,21 @@ def _read_members(fields: list[object], limits: Limits) -> Members:
     count = len(fields[8])  # type: ignore[arg-type]  # a wrong type raises TypeError, which is the point
     for at, kind in ((8, str), (9, str), (10, (int, float)), (11, str), (12, str)):
         _column(fields, at, kind, count)  # type: ignore[arg-type]
-    return Members._make(fields[: _HEADER + 5])
+    return Members(*fields[: _HEADER + 5])  # type: ignore[arg-type]  # checked above
 
 
 def _read_figures(fields: list[object], limits: Limits) -> Figures:
     count = len(fields[8])  # type: ignore[arg-type]
     _column(fields, 8, str, count)
     _column(fields, 9, (int, float), count)
-    return Figures._make(fields[: _HEADER + 2])
+    return Figures(*fields[: _HEADER + 2])  # type: ignore[arg-type]  # checked above
 
 
 def _read_refusal(fields: list[object], limits: Limits) -> Refusal:
     code, message = fields[8:10]
     if type(code) is not int or type(message) is not str or len(message) > _MAX_TEXT:
         raise TypeError
-    return Refusal._make(fields[: _HEADER + 2])
+    return Refusal(*fields[: _HEADER + 2])  # type: ignore[arg-type]  # checked above
 
 
 _READERS = {
