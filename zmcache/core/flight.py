@@ -93,8 +93,12 @@ class Flights:
         for key in list(self._table):
             self.fence(key)
 
-    def drop(self, flight: Flight) -> None:
-        """Take an abandoned flight out of the table."""
+    def abandon(self, flight: Flight) -> None:
+        """Nobody waits and the work was given up. Whatever still comes of it is not to be stored: no set could fence it any more."""
+        flight.fenced = True
+        self._drop(flight)
+
+    def _drop(self, flight: Flight) -> None:
         if self._table.get(flight.key) is flight:
             del self._table[flight.key]
 
@@ -102,7 +106,7 @@ class Flights:
         """End a flight and tell its waiters. A second landing of the same flight has no effect."""
         if flight.landed:
             return
-        self.drop(flight)
+        self._drop(flight)
         flight.landed = True
         for waiter in flight._waiters:
             waiter(outcome)

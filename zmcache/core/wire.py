@@ -376,7 +376,9 @@ def _read_answer(fields: list[object], limits: Limits) -> Answer:
         if len(set(positions)) != count:  # type: ignore[arg-type]
             raise ValueError
     _numbers(lives, count)
-    if max(statuses) > FROM_LOADER or set(map(type, values)) != {bytes}:  # else all are values, and that was the fast check
+    if max(statuses) > FROM_LOADER or set(map(type, values)) != {
+        bytes
+    }:  # else all are values, and that was the fast check
         for status, value in zip(statuses, values, strict=True):
             if status <= FROM_LOADER:
                 expected: type = bytes

@@ -1,0 +1,368 @@
+"""A group: a named cache with its own budget, expiry, policy and loader; and the way of a request, which stands here once.
+
+1. Look in the store, then among the hot copies. A hit ends here: no task, no lock, no allocation beyond the answer.
+2. Join the key's flight if there is one; else start it. Waiters are shielded from one another; work is given up only when its last waiter has gone.
+3. In the flight, look in the store again: another flight may have ended a moment ago.
+4. Not ours: ask the owner (`Peers.ask`: one hop, then its stand-in). An answer is passed on, an error among them; only when nobody could be
+   asked, load here: at once where this node is the stand-in, else paced, so that a dead node does not become a storm on the backend.
+5. Ours: load (`Loading`); store the result unless a set or a delete has fenced the flight, and for a short time only where the ring has moved.
+6. What a peer forwarded is never forwarded again: it is answered from the store, from a load under way here, or loaded here.
+   It joins only flights that *load*; a flight that *asks* another node is none of its business, so two nodes that disagree cannot wait for each other.
+7. When the ring moves a key away, what is held of it becomes a short-lived copy (`ring_changed`).
+
+A group knows no socket and no node: who owns what, and how to ask, is the `Peers` it was given. Everything here runs on one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+
+from zmcache.core.eviction import make_policy
+from zmcache.core.flight import Flight, Flights, Outcome, Waiter
+from zmcache.core.pacing import TokenBucket
+from zmcache.core.popularity import Popularity
+from zmcache.core.store import Store
+from zmcache.core.wire import DONE, FROM_HOT, FROM_OWNER, NO_SUCH_KEY, NOT_THERE, TTL_DEFAULT, Limits
+from zmcache.errors import Busy, PeerUnavailable, ValueTooLarge, ZmcacheError
+from zmcache.loading import Loader, Loading
+
+# "No such key" is remembered as this very object: compared by identity, so a loader may well return equal bytes.
+ABSENT: Final = bytes(bytearray(b"\x00no such key"))
+_SWEEP_KEYS: Final = 500  # keys looked at in one slice of a sweep: about half a millisecond
+_FALLBACK_WAIT_S: Final = 1.0
+
+
+class Peers(Protocol):
+    """What a group needs to know of the other nodes."""
+
+    @property
+    def ring_token(self) -> object:
+        """Changes its identity whenever the ring changes."""
+
+    def is_ours(self, key: str) -> bool:
+        """Whether the ring gives ``key`` to this node."""
+
+    def stands_in(self, key: str) -> bool:
+        """Whether this node is the next owner of ``key``, the one that loads while the owner cannot be reached."""
+
+    def ask(self, group: str, key: str, deadline_s: float, on_answer: Waiter) -> None:
+        """Get ``key`` from its owner or the owner's stand-in. `PeerUnavailable` in the outcome: nobody could be asked."""
+
+    def write(
+        self, kind: int, group: str, key: str, value: bytes, ttl_ms: int, deadline_s: float, on_answer: Waiter
+    ) -> None:
+        """Set or delete ``key`` at its owner, else at its stand-in. `PeerUnavailable` in the outcome: nobody could be asked."""
+
+
+class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of one group; configs/node.yaml says how to choose each."""
+
+    budget_bytes: int = 64 * 1024 * 1024
+    ttl_s: float | None = None
+    ttl_jitter: float = 0.05
+    negative_ttl_s: float = 5.0
+    policy: str = "lru"
+    load_timeout_s: float = 5.0
+    max_loads: int = 16
+    max_queued: int = 10_000
+    hot_share: float = 0.125
+    hot_ttl_s: float = 1.0
+    moved_ttl_s: float = 10.0
+
+
+class GroupStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """Counters since the start, and sizes as they are now."""
+
+    hits: int
+    hot_hits: int
+    misses: int
+    loads: int
+    loader_calls: int
+    load_failures: int
+    loading: int
+    queued: int
+    asked: int
+    fallback_loads: int
+    sets: int
+    deletes: int
+    entries: int
+    used_bytes: int
+    budget_bytes: int
+    hot_entries: int
+    hot_bytes: int
+    evictions: int
+    expirations: int
+
+
+class LocalGroup:
+    """The algorithm. `zmcache.calls.Group` adds the awaitable calls; nodes serve the wire from here."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: GroupSettings,
+        limits: Limits,
+        peers: Peers,
+        *,
+        loader: Loader | None,
+        random: Callable[[], float],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.limits = limits
+        self._peers = peers
+        self._random = random
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        hot_bytes = int(settings.budget_bytes * settings.hot_share)
+        self._store = Store(settings.budget_bytes - hot_bytes, make_policy(settings.policy))
+        self._hot = Store(hot_bytes, make_policy("lru"))
+        self._popularity = Popularity(max(settings.hot_ttl_s, 1.0))
+        self._loads = Flights()
+        self._asks = Flights()
+        self._fallback_pace = TokenBucket(rate=4.0 * settings.max_loads, burst=float(settings.max_loads))
+        self._sweep: asyncio.Handle | None = None
+        self._fallbacks = self._sets = self._deletes = 0
+        self._loading = None if loader is None else Loading(
+            loader,
+            self._loaded,
+            load_timeout_s=settings.load_timeout_s,
+            max_loads=settings.max_loads,
+            max_queued=settings.max_queued,
+            max_value_bytes=limits.value_bytes,
+        )  # fmt: skip
+
+    # -- steps 1 and 2 ---------------------------------------------------------------------------------------------
+
+    def get_local(self, keys: list[str], now_s: float) -> tuple[list[bytes | None], list[float], list[int]]:
+        """Values (None where it is not here), expiries on the monotonic clock, and the positions that hot copies filled.
+
+        About 0.3 us a key. `ABSENT` stands for a remembered "no such key".
+        """
+        values, expiries = self._store.get_many(keys, now_s)
+        from_hot: list[int] = []
+        if len(self._hot) and None in values:
+            for position, value in enumerate(values):
+                if value is None and (copy := self._hot.lookup(keys[position], now_s)) is not None:
+                    values[position], expiries[position] = copy
+                    from_hot.append(position)
+        return values, expiries, from_hot
+
+    def begin(self, key: str, waiter: Waiter, deadline_s: float, *, forwarded: bool) -> Flight:
+        """Join the flight of a key that is not here, or start it. The waiter may be called before this returns."""
+        flight = self._loads.get(key)
+        if flight is None and not forwarded:
+            flight = self._asks.get(key)
+        if flight is not None:
+            flight.join(waiter)
+            return flight
+        if forwarded or self._peers.is_ours(key):
+            flight = self._loads.start(key, self._peers.ring_token, self._abandon_load)
+            flight.join(waiter)
+            self._load(flight)
+        else:
+            flight = self._asks.start(key, self._peers.ring_token, self._asks.abandon)
+            flight.join(waiter)
+            self._ask(flight, deadline_s)
+        return flight
+
+    # -- steps 3 to 5 ----------------------------------------------------------------------------------------------
+
+    def _load(self, flight: Flight) -> None:
+        entry = self._store.lookup(flight.key, self._clock())
+        if entry is not None:
+            value, expires_at_s = entry
+            if value is ABSENT:
+                self._loads.land(flight, Outcome(None, NO_SUCH_KEY, expires_at_s))
+            else:
+                self._loads.land(flight, Outcome(value, FROM_OWNER, expires_at_s))
+        elif self._loading is None:
+            self._loads.land(flight, Outcome(None, NO_SUCH_KEY, 0.0))
+        else:
+            try:
+                self._loading.add(flight)
+            except Busy as error:
+                self._loads.land(flight, failure(error))
+
+    def _abandon_load(self, flight: Flight) -> None:
+        if self._loading is not None:
+            for given_up in self._loading.abandon(flight):
+                self._loads.abandon(given_up)
+
+    def _loaded(self, flight: Flight, outcome: Outcome) -> None:
+        if outcome.error is None:
+            absent = outcome.status == NO_SUCH_KEY
+            life_s = self.settings.negative_ttl_s if absent else self._jittered(self.settings.ttl_s)
+            # A load that began under another ring, or a key that is not ours, may miss a set at the real owner: keep it briefly.
+            if flight.token is not self._peers.ring_token or not self._peers.is_ours(flight.key):
+                life_s = min(life_s, self.settings.moved_ttl_s)
+            now_s = self._clock()
+            outcome = outcome._replace(expires_at_s=now_s + life_s)
+            if not flight.fenced and life_s > 0:
+                self._store.set(
+                    flight.key, ABSENT if outcome.value is None else outcome.value, outcome.expires_at_s, now_s
+                )
+        self._loads.land(flight, outcome)
+
+    def _ask(self, flight: Flight, deadline_s: float) -> None:
+        # The flight outlives its first caller's deadline: who joins later may have more time.
+        until_s = max(deadline_s, self._clock() + self.settings.load_timeout_s)
+        self._peers.ask(self.name, flight.key, until_s, lambda outcome: self._answered(flight, outcome))
+
+    def _answered(self, flight: Flight, outcome: Outcome) -> None:
+        if (
+            isinstance(outcome.error, PeerUnavailable)
+            and self._loading is not None
+            and not flight.landed
+            and len(flight)
+        ):
+            self._fall_back(flight)
+            return
+        if outcome.error is None and not flight.fenced:
+            now_s = self._clock()
+            life_s = min(self.settings.hot_ttl_s, outcome.expires_at_s - now_s)
+            if life_s > 0 and self._popularity.is_popular(flight.key, now_s):
+                value = ABSENT if outcome.value is None else outcome.value
+                self._hot.set(flight.key, value, now_s + life_s, now_s)
+        self._asks.land(flight, outcome)
+
+    def _fall_back(self, flight: Flight) -> None:
+        wait_s: float | None = 0.0
+        if not self._peers.stands_in(flight.key):
+            wait_s = self._fallback_pace.take(self._clock(), _FALLBACK_WAIT_S)
+        if wait_s is None:
+            self._asks.land(
+                flight, failure(Busy("the owner cannot be reached and too many keys are being loaded in its place"))
+            )
+        elif wait_s > 0:
+            self._loop.call_later(wait_s, self._load_instead, flight)
+        else:
+            self._load_instead(flight)
+
+    def _load_instead(self, flight: Flight) -> None:
+        if flight.landed or not len(flight):
+            return
+        self._fallbacks += 1
+        # Not `begin`: the ring still says that the key is another's. A forwarded request is the one that never asks.
+        self.begin(flight.key, lambda outcome: self._asks.land(flight, outcome), 0.0, forwarded=True)
+
+    def _jittered(self, ttl_s: float | None) -> float:
+        if ttl_s is None:
+            return math.inf
+        # Only ever shorter: the ttl is a promise about the oldest value that is served.
+        return ttl_s * (1.0 - self.settings.ttl_jitter * self._random())
+
+    # -- set and delete --------------------------------------------------------------------------------------------
+
+    def set_local(self, key: str, value: bytes, ttl_ms: int) -> Outcome:
+        """Store here. ``ttl_ms`` as in a SET frame. A key that the ring gives to another node is kept for a short time only."""
+        self.fence(key)
+        life_s = (
+            self._jittered(self.settings.ttl_s) if ttl_ms == TTL_DEFAULT else math.inf if ttl_ms < 0 else ttl_ms / 1000
+        )
+        if not self._peers.is_ours(key):
+            life_s = min(life_s, self.settings.moved_ttl_s)
+        now_s = self._clock()
+        self._sets += 1
+        if not self._store.set(key, value, now_s + life_s, now_s):
+            return failure(
+                ValueTooLarge(
+                    f"the value is larger than group {self.name}", size=len(value), limit=self._store.budget_bytes
+                )
+            )
+        return Outcome(None, DONE, now_s + life_s)
+
+    def delete_local(self, key: str) -> Outcome:
+        """Delete here. DONE where it was there, else NOT_THERE."""
+        self.fence(key)
+        self._deletes += 1
+        now_s = self._clock()
+        there = self._store.get(key, now_s)
+        self._store.delete(key, now_s)
+        return Outcome(None, NOT_THERE if there is None or there is ABSENT else DONE, 0.0)
+
+    def fence(self, key: str) -> None:
+        """No flight that began before this moment stores its result, and no copy of the key stays."""
+        self._loads.fence(key)
+        self._asks.fence(key)
+        if len(self._hot):
+            self._hot.delete(key, self._clock())
+
+    # -- step 7 and housekeeping -----------------------------------------------------------------------------------
+
+    def ring_changed(self, *, lease_lost: bool = False) -> None:
+        """Shorten, in slices, the lives of what is not ours any more; of everything after a lost lease."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+        expires_at_s = self._clock() + self.settings.moved_ttl_s
+        self._sweep = self._loop.call_soon(self._shorten_slice, None, expires_at_s, lease_lost)
+
+    def _shorten_slice(self, cursor: int | None, expires_at_s: float, everything: bool) -> None:
+        keys, cursor = self._store.visit(cursor, _SWEEP_KEYS)
+        for key in keys:
+            if everything or not self._peers.is_ours(key):
+                self._store.shorten(key, expires_at_s)
+        if cursor is None:
+            self._sweep = None
+        else:
+            # A pause between slices leaves most of the loop to those who ask.
+            self._sweep = self._loop.call_later(0.002, self._shorten_slice, cursor, expires_at_s, everything)
+
+    def expire(self, limit: int = 1000) -> bool:
+        """Free expired entries, at most ``limit`` of each store; True when there may be more."""
+        now_s = self._clock()
+        return max(self._store.expire(now_s, limit), self._hot.expire(now_s, limit)) >= limit
+
+    def statistics(self) -> GroupStatistics:
+        """A frozen snapshot."""
+        store, hot, loading = self._store.statistics(), self._hot.statistics(), self._loading
+        return GroupStatistics(
+            hits=store.hits,
+            hot_hits=hot.hits,
+            misses=self._loads.started + self._asks.started,
+            loads=loading.loaded_keys if loading else 0,
+            loader_calls=loading.loader_calls if loading else 0,
+            load_failures=loading.failed_keys if loading else 0,
+            loading=len(self._loads),
+            queued=loading.queued if loading else 0,
+            asked=self._asks.started,
+            fallback_loads=self._fallbacks,
+            sets=self._sets,
+            deletes=self._deletes,
+            entries=store.entries,
+            used_bytes=store.used_bytes,
+            budget_bytes=self.settings.budget_bytes,
+            hot_entries=hot.entries,
+            hot_bytes=hot.used_bytes,
+            evictions=store.evictions,
+            expirations=store.expirations,
+        )
+
+    async def aclose(self) -> None:
+        """Give up what is under way; everyone who waits is told."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+        if self._loading is not None:
+            await self._loading.aclose()
+        stopping = failure(PeerUnavailable("the node is stopping"))
+        self._asks.land_all(stopping)
+        self._loads.land_all(stopping)
+
+
+def failure(error: ZmcacheError) -> Outcome:
+    """The outcome of a request that failed."""
+    return Outcome(None, error.code, 0.0, error)
+
+
+def hit(value: bytes, expires_at_s: float, *, hot: bool) -> Outcome:
+    """The outcome of finding ``value`` in memory."""
+    if value is ABSENT:
+        return Outcome(None, NO_SUCH_KEY, expires_at_s)
+    return Outcome(value, FROM_HOT if hot else FROM_OWNER, expires_at_s)
