@@ -24,12 +24,12 @@ from typing import Final, Protocol
 import msgspec
 
 from zmcache.core.eviction import make_policy
-from zmcache.core.flight import Flight, Flights, Outcome, Waiter
+from zmcache.core.flight import Flight, Flights, Outcome, Waiter, failure
 from zmcache.core.pacing import TokenBucket
 from zmcache.core.popularity import Popularity
 from zmcache.core.store import Store
 from zmcache.core.wire import DONE, FROM_HOT, FROM_OWNER, NO_SUCH_KEY, NOT_THERE, TTL_DEFAULT, Limits
-from zmcache.errors import Busy, PeerUnavailable, ValueTooLarge, ZmcacheError
+from zmcache.errors import Busy, PeerUnavailable, ValueTooLarge
 from zmcache.loading import Loader, Loading
 
 # "No such key" is remembered as this very object: compared by identity, so a loader may well return equal bytes.
@@ -354,11 +354,6 @@ class LocalGroup:
         stopping = failure(PeerUnavailable("the node is stopping"))
         self._asks.land_all(stopping)
         self._loads.land_all(stopping)
-
-
-def failure(error: ZmcacheError) -> Outcome:
-    """The outcome of a request that failed."""
-    return Outcome(None, error.code, 0.0, error)
 
 
 def hit(value: bytes, expires_at_s: float, *, hot: bool) -> Outcome:

@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from zmcache.core.flight import Flight, Outcome
+from zmcache.core.flight import Flight, Outcome, failure
 from zmcache.core.wire import FROM_LOADER, NO_SUCH_KEY
 from zmcache.errors import Busy, LoaderFailed, LoadTimeout, ZmcacheError
 
@@ -120,7 +120,7 @@ class Loading:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
         for flight in list(self._queue):
-            self._on_result(flight, _failure(Busy("the node is stopping")))
+            self._on_result(flight, failure(Busy("the node is stopping")))
         self._queue.clear()
         await self._loader.aclose()
 
@@ -167,12 +167,12 @@ class Loading:
                 error = LoaderFailed(f"loader {self._loader.name}: TimeoutError: {exc}")
         except ZmcacheError as exc:
             error = exc
-        except Exception as exc:  # noqa: BLE001 - the border to user code: everything becomes an answer
+        except Exception as exc:
             error = LoaderFailed(f"loader {self._loader.name}: {type(exc).__name__}: {exc}")
         finally:
             for key, flight in call.flights.items():
                 self._calls.pop(flight, None)
-                outcome = _failure(error) if error is not None else self._outcome(key, found)
+                outcome = failure(error) if error is not None else self._outcome(key, found)
                 if outcome.error is not None:
                     self.failed_keys += 1
                 else:
@@ -184,17 +184,13 @@ class Loading:
         if value is None:
             return Outcome(None, NO_SUCH_KEY, math.inf)
         if type(value) is not bytes:
-            return _failure(
+            return failure(
                 LoaderFailed(f"loader {self._loader.name} returned {type(value).__name__}, not bytes, for {key!r}")
             )
         if len(value) > self._max_value_bytes:
-            return _failure(
+            return failure(
                 LoaderFailed(
                     f"loader {self._loader.name} returned {len(value)} bytes for {key!r}, limit {self._max_value_bytes}"
                 )
             )
         return Outcome(value, FROM_LOADER, math.inf)
-
-
-def _failure(error: ZmcacheError) -> Outcome:
-    return Outcome(None, error.code, 0.0, error)

@@ -1,0 +1,59 @@
+"""What the calls of a client and of an embedded node have in common: their defaults, their arguments, and what a fetch returns."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from enum import Enum
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from zmcache.core.wire import FOREVER, FROM_HOT, FROM_LOADER, FROM_OWNER, MAX_TTL_MS, TTL_DEFAULT
+from zmcache.errors import InvalidTtl, RequestError
+
+# Long enough for a load from a database that has a bad moment, short enough that no caller hangs for ever by default.
+DEFAULT_TIMEOUT_S: Final = 3.0
+
+
+class Unset(Enum):
+    """The type of an argument that was left out, where None means something."""
+
+    UNSET = "unset"
+
+
+UNSET: Final = Unset.UNSET
+Ttl: TypeAlias = float | timedelta | None | Literal[Unset.UNSET]
+
+SOURCES: Final = {FROM_OWNER: "owner", FROM_HOT: "hot", FROM_LOADER: "load"}
+
+
+class Item(NamedTuple):
+    """A value and what is known of it.
+
+    ``ttl_s`` is what remains of its life (None: it does not expire). ``source`` says who had it: ``"hot"`` (a copy on the
+    node that was asked), ``"owner"`` (the owner's memory) or ``"load"`` (it was loaded for this call or one at the same time).
+    """
+
+    value: bytes
+    ttl_s: float | None
+    source: str
+
+
+def ttl_to_ms(ttl: Ttl) -> int:
+    """A ``ttl=`` argument as it stands in a frame. Raises `InvalidTtl` unless it is None, left out, or above zero and finite."""
+    if ttl is UNSET:
+        return TTL_DEFAULT
+    if ttl is None:
+        return FOREVER
+    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise InvalidTtl(f"an expiry is a number of seconds, a timedelta or None, not {type(ttl).__name__}")
+    if not math.isfinite(seconds) or seconds <= 0 or seconds * 1000 > MAX_TTL_MS:
+        raise InvalidTtl(f"an expiry of {seconds} s; it must be above zero and at most a hundred years (None: never)")
+    return math.ceil(seconds * 1000)
+
+
+def check_timeout(timeout: float) -> float:
+    """Return a ``timeout=`` argument. Raises `RequestError` unless it is a finite number of seconds above zero."""
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < math.inf:
+        raise RequestError(f"a timeout is a finite number of seconds above zero, not {timeout!r}")
+    return timeout

@@ -1,0 +1,112 @@
+"""The members of the ring and the channels to them, kept in step; and where a key is asked, first and second.
+
+A mesh is what nodes and clients have in common. It knows who owns a key and has one channel per member, opened when first needed and
+closed when the member goes. It decides nothing about answers: that is the consumer's (`zmcache.peers.remote` in a node, `zmcache.client` in a client).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from zmcache.core.ring import Epoch, Ring
+from zmcache.core.wire import Limits
+from zmcache.deadlines import Deadlines
+from zmcache.peers.channel import BEAT_S, Channel, State
+from zmcache.transport.base import Transport
+
+
+class Mesh:
+    """One ring and its channels. ``self_id`` is the node that has no channel to itself (None in a client)."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        limits: Limits,
+        deadlines: Deadlines,
+        *,
+        self_id: str | None,
+        on_epoch: Callable[[Channel, Epoch], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.ring = Ring.EMPTY
+        self.by_index: list[Channel | None] = []
+        self.limits = limits
+        self.deadlines = deadlines
+        self.clock = clock
+        self._self_id = self_id
+        self._transport = transport
+        self._on_epoch = on_epoch
+        self._channels: dict[str, Channel] = {}
+        self._extra: dict[str, Channel] = {}
+        self._loop = asyncio.get_running_loop()
+        self._beat_timer: asyncio.TimerHandle | None = self._loop.call_later(BEAT_S, self._beat)
+
+    def adopt(self, ring: Ring) -> None:
+        """Use this ring from now on; channels of members that are gone, or have moved to another endpoint, are closed."""
+        wanted = {member.node_id: member.endpoint for member in ring.members}
+        for node_id, channel in list(self._channels.items()):
+            if wanted.get(node_id) != channel.endpoint:
+                del self._channels[node_id]
+                channel.close()
+        self.ring = ring
+        self.by_index = [
+            None if member.node_id == self._self_id else self._channel(member.node_id, member.endpoint)
+            for member in ring.members
+        ]
+        for channel in (*self._channels.values(), *self._extra.values()):
+            channel.epoch = ring.epoch
+
+    def contact(self, endpoint: str) -> Channel:
+        """A channel to an address that need not be a member's, such as one that a client was given."""
+        channel = self._extra.get(endpoint)
+        if channel is None:
+            channel = self._extra[endpoint] = self._new_channel(endpoint, endpoint)
+        return channel
+
+    def owner_channel(self, key: str) -> Channel | None:
+        """The channel to the owner of ``key``; None when that is this node, or the ring is empty."""
+        return self.by_index[self.ring.owner_index(key)] if self.ring else None
+
+    def stand_in_channel(self, key: str) -> Channel | None:
+        """The channel to the node after the owner, which loads in its place; None when that is this node, or there is none."""
+        owners = self.ring.owners(key, 2)
+        return self._channels.get(owners[1].node_id) if len(owners) == 2 else None
+
+    def channel_of(self, node_id: str) -> Channel | None:
+        """The channel to a member; None for this node itself and for strangers."""
+        return self._channels.get(node_id)
+
+    @property
+    def channels(self) -> list[Channel]:
+        """Every channel to a member."""
+        return list(self._channels.values())
+
+    def states(self) -> dict[str, State]:
+        """The state of the channel to each member but this node."""
+        return {name: channel.state for name, channel in self._channels.items()}
+
+    def close(self) -> None:
+        """Close every channel."""
+        if self._beat_timer is not None:
+            self._beat_timer.cancel()
+            self._beat_timer = None
+        for channel in (*self._channels.values(), *self._extra.values()):
+            channel.close()
+
+    def _channel(self, node_id: str, endpoint: str) -> Channel:
+        channel = self._channels.get(node_id)
+        if channel is None:
+            channel = self._channels[node_id] = self._new_channel(node_id, endpoint)
+        return channel
+
+    def _new_channel(self, name: str, endpoint: str) -> Channel:
+        channel = Channel(name, endpoint, self._transport, self.limits, self.deadlines, self._on_epoch, self.clock)
+        channel.epoch = self.ring.epoch
+        return channel
+
+    def _beat(self) -> None:
+        self._beat_timer = self._loop.call_later(BEAT_S, self._beat)
+        for channel in (*self._channels.values(), *self._extra.values()):
+            channel.beat()
