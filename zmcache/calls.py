@@ -12,10 +12,11 @@ from typing import TypeVar, overload
 
 from zmcache.core.calls import DEFAULT_TIMEOUT_S, SOURCES, UNSET, Item, Ttl, check_timeout, ttl_to_ms
 from zmcache.core.flight import Flight, Outcome, Waiter, failure
+from zmcache.core.settings import GroupSettings
 from zmcache.core.wire import DELETE, DONE, SET, Limits, check_key, check_value
 from zmcache.deadlines import Deadlines
-from zmcache.errors import DeadlineExceeded, PartialResult, PeerUnavailable, ZmcacheError
-from zmcache.group import ABSENT, GroupSettings, LocalGroup, Peers, hit
+from zmcache.errors import DeadlineExceeded, PartialResult, ZmcacheError
+from zmcache.group import ABSENT, LocalGroup, Peers, hit
 from zmcache.loading import Loader
 
 T = TypeVar("T")
@@ -98,39 +99,21 @@ class Group(LocalGroup):
         """
         check_key(key, self.limits.key_bytes)
         check_value(value, self.limits.value_bytes)
-        ttl_ms = ttl_to_ms(ttl)
-        if self._peers.is_ours(key):
-            outcome = self.set_local(key, value, ttl_ms)
-        else:
-            outcome = await self._write(SET, key, value, ttl_ms, timeout)
-            if isinstance(outcome.error, PeerUnavailable):
-                outcome = self.set_local(key, value, ttl_ms)
-        if outcome.error is not None:
-            raise outcome.error
+        await self._written(SET, key, value, ttl_to_ms(ttl), timeout)
 
     async def delete(self, key: str, *, timeout: float | None = None) -> bool:
         """Delete ``key`` at its owner; whether it was there. Raises `InvalidKey` or a `MeshError`."""
         check_key(key, self.limits.key_bytes)
-        if self._peers.is_ours(key):
-            outcome = self.delete_local(key)
-        else:
-            outcome = await self._write(DELETE, key, b"", 0, timeout)
-            if isinstance(outcome.error, PeerUnavailable):
-                outcome = self.delete_local(key)
-        if outcome.error is not None:
-            raise outcome.error
-        return outcome.status == DONE
+        return (await self._written(DELETE, key, b"", 0, timeout)).status == DONE
 
-    async def _write(self, kind: int, key: str, value: bytes, ttl_ms: int, timeout: float | None) -> Outcome:
+    async def _written(self, kind: int, key: str, value: bytes, ttl_ms: int, timeout: float | None) -> Outcome:
         deadline_s = self._clock() + (DEFAULT_TIMEOUT_S if timeout is None else check_timeout(timeout))
         future: asyncio.Future[Outcome] = self._loop.create_future()
-        self.fence(key)
-        self._peers.write(kind, self.name, key, value, ttl_ms, deadline_s, _once(future))
-        try:
-            return await self._until(future, deadline_s)
-        finally:
-            # Again: a fetch that began while the write was under way may have met the old value at the owner.
-            self.fence(key)
+        self.write(kind, key, value, ttl_ms, deadline_s, _once(future), forwarded=False)
+        outcome = future.result() if future.done() else await self._until(future, deadline_s)
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome
 
     async def _outcomes(self, keys: list[str], timeout: float | None) -> list[Outcome]:
         """The outcome of each key, in order; never raises for a single key that failed, `DeadlineExceeded` among them."""

@@ -21,14 +21,13 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
-import msgspec
-
 from zmcache.core.eviction import make_policy
 from zmcache.core.flight import Flight, Flights, Outcome, Waiter, failure
 from zmcache.core.pacing import TokenBucket
 from zmcache.core.popularity import Popularity
+from zmcache.core.settings import GroupSettings, GroupStatistics
 from zmcache.core.store import Store
-from zmcache.core.wire import DONE, FROM_HOT, FROM_OWNER, NO_SUCH_KEY, NOT_THERE, TTL_DEFAULT, Limits
+from zmcache.core.wire import DONE, FROM_HOT, FROM_OWNER, NO_SUCH_KEY, NOT_THERE, SET, TTL_DEFAULT, Limits
 from zmcache.errors import Busy, PeerUnavailable, ValueTooLarge
 from zmcache.loading import Loader, Loading
 
@@ -58,46 +57,6 @@ class Peers(Protocol):
         self, kind: int, group: str, key: str, value: bytes, ttl_ms: int, deadline_s: float, on_answer: Waiter
     ) -> None:
         """Set or delete ``key`` at its owner, else at its stand-in. `PeerUnavailable` in the outcome: nobody could be asked."""
-
-
-class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings of one group; configs/node.yaml says how to choose each."""
-
-    budget_bytes: int = 64 * 1024 * 1024
-    ttl_s: float | None = None
-    ttl_jitter: float = 0.05
-    negative_ttl_s: float = 5.0
-    policy: str = "lru"
-    load_timeout_s: float = 5.0
-    max_loads: int = 16
-    max_queued: int = 10_000
-    hot_share: float = 0.125
-    hot_ttl_s: float = 1.0
-    moved_ttl_s: float = 10.0
-
-
-class GroupStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """Counters since the start, and sizes as they are now."""
-
-    hits: int
-    hot_hits: int
-    misses: int
-    loads: int
-    loader_calls: int
-    load_failures: int
-    loading: int
-    queued: int
-    asked: int
-    fallback_loads: int
-    sets: int
-    deletes: int
-    entries: int
-    used_bytes: int
-    budget_bytes: int
-    hot_entries: int
-    hot_bytes: int
-    evictions: int
-    expirations: int
 
 
 class LocalGroup:
@@ -260,6 +219,27 @@ class LocalGroup:
         return ttl_s * (1.0 - self.settings.ttl_jitter * self._random())
 
     # -- set and delete --------------------------------------------------------------------------------------------
+
+    def write(
+        self, kind: int, key: str, value: bytes, ttl_ms: int, deadline_s: float, waiter: Waiter, *, forwarded: bool
+    ) -> None:
+        """Set or delete ``key``, here or at its owner. The waiter may be called before this returns."""
+        if forwarded or self._peers.is_ours(key):
+            waiter(self._write_local(kind, key, value, ttl_ms))
+            return
+
+        def answered(outcome: Outcome) -> None:
+            # Again: a fetch that began while the write was under way may have met the old value at the owner.
+            self.fence(key)
+            if isinstance(outcome.error, PeerUnavailable) and self._peers.stands_in(key):
+                outcome = self._write_local(kind, key, value, ttl_ms)
+            waiter(outcome)
+
+        self.fence(key)
+        self._peers.write(kind, self.name, key, value, ttl_ms, deadline_s, answered)
+
+    def _write_local(self, kind: int, key: str, value: bytes, ttl_ms: int) -> Outcome:
+        return self.set_local(key, value, ttl_ms) if kind == SET else self.delete_local(key)
 
     def set_local(self, key: str, value: bytes, ttl_ms: int) -> Outcome:
         """Store here. ``ttl_ms`` as in a SET frame. A key that the ring gives to another node is kept for a short time only."""

@@ -21,7 +21,7 @@ class Unset(Enum):
 
 
 UNSET: Final = Unset.UNSET
-Ttl: TypeAlias = float | timedelta | None | Literal[Unset.UNSET]
+Ttl: TypeAlias = float | timedelta | Literal[Unset.UNSET] | None
 
 SOURCES: Final = {FROM_OWNER: "owner", FROM_HOT: "hot", FROM_LOADER: "load"}
 

@@ -119,3 +119,8 @@ class Flights:
 
     def __len__(self) -> int:
         return len(self._table)
+
+
+def failure(error: ZmcacheError) -> Outcome:
+    """The outcome of a request that failed."""
+    return Outcome(None, error.code, 0.0, error)

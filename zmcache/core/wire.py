@@ -245,7 +245,7 @@ def decode(frame: bytes, limits: Limits) -> Message:
             max_str_len=limits.message_bytes,
             max_bin_len=limits.message_bytes,
         )
-    except Exception as exc:  # noqa: BLE001 - msgpack raises half a dozen unrelated kinds for bad bytes
+    except Exception as exc:
         raise BadFrame(f"not a msgpack array of scalars: {exc or type(exc).__name__}") from exc
     if type(fields) is not list or len(fields) < _HEADER:
         raise BadFrame("not an array with a header")

@@ -195,6 +195,11 @@ class Channel:
         return self.state is State.UP or self.state is State.CONNECTING or self.state is State.NEW
 
     @property
+    def collecting(self) -> bool:
+        """Whether a batch of this turn is still open here."""
+        return bool(self._outbox)
+
+    @property
     def inflight(self) -> int:
         """Batches and queries that wait for an answer."""
         return len(self._pending) + len(self._backlog)

@@ -1,0 +1,266 @@
+"""The life of a client: find the cluster, keep its ring fresh, hand out groups, close.
+
+A client knows addresses, not etcd. It asks any node for the topology, keeps it, and asks again when an answer carries another epoch or a node
+cannot be reached. Only a newer topology is adopted, so a node that lags behind cannot take a client back with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+from collections.abc import Callable
+from typing import Final, Literal, NamedTuple, Self, cast
+
+from zmcache.client.group import ClientGroup
+from zmcache.client.route import AnyRoute, OwnerRoute, Route
+from zmcache.core.calls import DEFAULT_TIMEOUT_S, check_timeout
+from zmcache.core.ring import Epoch, Member, Ring
+from zmcache.core.wire import STATS, TOPOLOGY, Figures, Limits, Members, Reply
+from zmcache.deadlines import Deadlines
+from zmcache.errors import ConfigError, LifecycleError, PeerUnavailable, ProtocolError, ZmcacheError
+from zmcache.peers.channel import Channel, State
+from zmcache.peers.mesh import Mesh
+from zmcache.transport.base import Transport
+
+# A cluster that changes may answer with a new epoch many times a second; one question in this time is enough to follow it.
+REFRESH_PAUSE_S: Final = 0.2
+# A look at the topology without any sign of change, for clients that only ever met nodes which are gone.
+_REFRESH_IDLE_S: Final = 5.0
+
+_log = logging.getLogger("zmcache.client")
+
+
+class Topology(NamedTuple):
+    """Who is in the cluster. ``revision`` is that of the membership service; 0 with a static list."""
+
+    revision: int
+    members: tuple[Member, ...]
+
+
+class Client:
+    """A connection to a cluster; see `zmcache.connect`. Use it as ``async with``, from one event loop."""
+
+    def __init__(
+        self,
+        addresses: list[str],
+        *,
+        route: Literal["owner", "any"],
+        timeout_s: float,
+        connect_timeout_s: float,
+        limits: Limits,
+        make_transport: Callable[[], Transport],
+    ) -> None:
+        self._addresses = addresses
+        self._route_kind = route
+        self._timeout_s = timeout_s
+        self._connect_timeout_s = connect_timeout_s
+        self._limits = limits
+        self._make_transport = make_transport
+        self._pid = os.getpid()
+        self._groups: dict[str, ClientGroup] = {}
+        self._transport: Transport | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._mesh: Mesh | None = None
+        self._route: Route | None = None
+        self._refreshing: asyncio.Task[None] | None = None
+        self._wake: asyncio.Event | None = None
+        self._hint: Channel | None = None
+
+    async def __aenter__(self) -> Self:
+        """Connect: see `connect` for what is raised."""
+        if self._loop is not None:
+            raise LifecycleError("a client is opened once; make another")
+        self._loop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()
+        self._transport = self._make_transport()
+        self._mesh = Mesh(self._transport, self._limits, Deadlines(self._loop), self_id=None, on_epoch=self._on_epoch)
+        try:
+            if self._route_kind == "any":
+                self._route = AnyRoute(self._mesh, self._addresses)
+            else:
+                self._route = OwnerRoute(self._mesh)
+            await self._first_topology(self._mesh)
+        except BaseException:
+            await self.aclose()
+            raise
+        self._refreshing = self._loop.create_task(self._keep_fresh(self._mesh), name="zmcache client topology")
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        """Close."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close connections; calls under way fail with `PeerUnavailable`. Idempotent."""
+        refreshing, self._refreshing = self._refreshing, None
+        if refreshing is not None:
+            refreshing.cancel()
+            await asyncio.wait([refreshing])
+        mesh, self._mesh = self._mesh, None
+        if mesh is not None:
+            mesh.close()
+            mesh.deadlines.close()
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+
+    def group(self, name: str) -> ClientGroup:
+        """The group of that name. That the nodes know it too is found out by the first call."""
+        self._ready()
+        group = self._groups.get(name)
+        if group is None:
+            assert self._route is not None
+            group = self._groups[name] = ClientGroup(name, self._route, self._timeout_s)
+        return group
+
+    async def topology(self, *, timeout: float | None = None) -> Topology:
+        """Ask a node who is in the cluster. Raises `PeerUnavailable` when none answers."""
+        mesh = self._ready()
+        deadline_s = mesh.clock() + (self._timeout_s if timeout is None else check_timeout(timeout))
+        return _topology(await self._any_answer(mesh, self._candidates(mesh), TOPOLOGY, deadline_s))
+
+    async def statistics(self, *, timeout: float | None = None) -> dict[str, dict[str, float]]:
+        """The counters of every node that answers, by node id; see `zmcache stats` for their names."""
+        mesh = self._ready()
+        deadline_s = mesh.clock() + (self._timeout_s if timeout is None else check_timeout(timeout))
+        asked = [channel.query(STATS, deadline_s) for channel in mesh.channels if channel.state is not State.DOWN]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        return {
+            answer.group: dict(zip(answer.names, answer.figures, strict=True))
+            for answer in answers
+            if isinstance(answer, Figures)
+        }
+
+    def ring(self) -> Ring:
+        """The ring as this client has it."""
+        return self._ready().ring
+
+    def _ready(self) -> Mesh:
+        if self._mesh is None:
+            raise LifecycleError("the client is not open: use it inside `async with zmcache.connect(...) as cache`")
+        if self._pid != os.getpid():
+            raise LifecycleError("the client was made before a fork; each process needs one of its own")
+        if asyncio.get_running_loop() is not self._loop:
+            raise LifecycleError("the client belongs to another event loop; make one in each loop")
+        return self._mesh
+
+    # -- topology --------------------------------------------------------------------------------------------------
+
+    async def _first_topology(self, mesh: Mesh) -> None:
+        deadline_s = mesh.clock() + self._connect_timeout_s
+        pause_s = 0.05
+        while True:
+            attempt_s = min(deadline_s, mesh.clock() + 2.0)
+            try:
+                answer = await self._any_answer(
+                    mesh, [mesh.contact(address) for address in self._addresses], TOPOLOGY, attempt_s
+                )
+            except ZmcacheError as error:
+                if mesh.clock() + pause_s >= deadline_s:
+                    raise PeerUnavailable(f"no node answers at {', '.join(self._addresses)}: {error}") from error
+                await asyncio.sleep(pause_s * (0.5 + random.random()))
+                pause_s = min(1.0, pause_s * 2)
+            else:
+                await self._adopt(mesh, _topology(answer))
+                return
+
+    async def _any_answer(self, mesh: Mesh, channels: list[Channel], kind: int, deadline_s: float) -> Reply:
+        """The first good answer to a question that is put to all of them at once."""
+        waiting = {channel.query(kind, deadline_s) for channel in channels}
+        error: BaseException | None = None
+        try:
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for future in done:
+                    if future.exception() is None:
+                        return future.result()
+                    error = future.exception()
+        finally:
+            for future in waiting:
+                future.cancel()
+        raise error or PeerUnavailable("there is no node to ask")
+
+    def _candidates(self, mesh: Mesh) -> list[Channel]:
+        """Whom to ask for the topology: who spoke of a new one, else a few that are up, else everyone ever heard of."""
+        if self._hint is not None and self._hint.state is State.UP:
+            return [self._hint]
+        up = [channel for channel in mesh.channels if channel.state is State.UP]
+        return up[:3] or [mesh.contact(address) for address in self._addresses] + mesh.channels
+
+    def _on_epoch(self, channel: Channel, epoch: Epoch) -> None:
+        if self._mesh is not None and self._wake is not None and epoch.revision >= self._mesh.ring.epoch.revision:
+            self._hint = channel
+            self._wake.set()
+
+    async def _keep_fresh(self, mesh: Mesh) -> None:
+        assert self._wake is not None
+        while True:
+            try:
+                await asyncio.wait_for(self._wake.wait(), _REFRESH_IDLE_S)
+            except TimeoutError:
+                pass  # the idle look
+            self._wake.clear()
+            candidates, self._hint = self._candidates(mesh), None
+            try:
+                answer = await self._any_answer(mesh, candidates, TOPOLOGY, mesh.clock() + 2.0)
+                await self._adopt(mesh, _topology(answer))
+            except ZmcacheError as error:
+                _log.debug("the topology could not be refreshed: %s", error)
+            await asyncio.sleep(REFRESH_PAUSE_S)
+
+    async def _adopt(self, mesh: Mesh, topology: Topology) -> None:
+        if mesh.ring and topology.revision <= mesh.ring.epoch.revision:
+            return
+        assert self._loop is not None
+        ring = await self._loop.run_in_executor(
+            None, lambda: Ring.build(topology.members, topology.revision, previous=mesh.ring)
+        )
+        mesh.adopt(ring)
+
+
+def _topology(reply: Reply) -> Topology:
+    if not isinstance(reply, Members):
+        raise ProtocolError(f"asked for the topology, got kind {reply.kind}")
+    rows = zip(reply.node_ids, reply.endpoints, reply.weights, reply.zones, reply.states, strict=True)
+    return Topology(reply.revision, tuple(Member(*row) for row in rows))
+
+
+def parse_addresses(addresses: str) -> list[str]:
+    """``host:port,host:port`` as endpoints. Raises `ConfigError` for what cannot be an address."""
+    endpoints = []
+    for part in (part.strip() for part in addresses.split(",")):
+        if not part:
+            continue
+        if "://" not in part:
+            _, colon, port = part.rpartition(":")
+            if not colon or not port.isdigit() or not 0 < int(port) < 65536:
+                raise ConfigError(f"expected host:port, found {part!r}")
+            part = f"tcp://{part}"
+        endpoints.append(part)
+    if not endpoints:
+        raise ConfigError("expected at least one address, host:port[,host:port...]")
+    return endpoints
+
+
+def make_client(
+    addresses: str,
+    make_transport: Callable[[], Transport],
+    *,
+    route: str = "owner",
+    timeout: float = DEFAULT_TIMEOUT_S,
+    connect_timeout: float = 5.0,
+    limits: Limits | None = None,
+) -> Client:
+    """A client that is not yet connected. Raises `ConfigError` for a wrong argument."""
+    if route not in ("owner", "any"):
+        raise ConfigError(f"expected route 'owner' or 'any', found {route!r}")
+    return Client(
+        parse_addresses(addresses),
+        route=cast('Literal["owner", "any"]', route),
+        timeout_s=check_timeout(timeout),
+        connect_timeout_s=check_timeout(connect_timeout),
+        limits=limits or Limits(),
+        make_transport=make_transport,
+    )

@@ -1,0 +1,245 @@
+"""The calls of a client on one group: routed by key, batched by turn of the loop, shared among callers of the same key.
+
+What a get costs here: a future, a look-up in the ring, two list appends; encoding, sending and the timer are per batch. A flight is a list
+``[key, future, deadline, future, deadline, ...]`` that stands in the table while its key is being asked for: who wants the same key meanwhile adds a
+future of its own, so cancelling one call touches no other. Calls with a timeout of their own travel in batches of their own, since one timer serves a batch.
+
+A batch that fails because its node is gone is asked once more elsewhere: at the key's next owner, or, with ``route="any"``, at another of the given nodes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, Final, TypeVar, overload
+
+from zmcache.client.route import Route
+from zmcache.core.calls import SOURCES, UNSET, Item, Ttl, check_timeout, ttl_to_ms
+from zmcache.core.wire import (
+    DELETE,
+    DONE,
+    FIRST_ERROR,
+    FROM_LOADER,
+    GET,
+    SET,
+    Answer,
+    check_key,
+    check_value,
+)
+from zmcache.deadlines import RESOLUTION_S
+from zmcache.errors import DeadlineExceeded, PartialResult, PeerUnavailable, ZmcacheError, from_code
+from zmcache.peers.channel import Batch, Channel
+
+T = TypeVar("T")
+_Flight = list[Any]
+_Row = tuple[bytes | None, int, int]  # value, status, life in ms
+
+_DEADLINE: Final = "no answer within the call's deadline"
+
+
+class ClientGroup:
+    """A named cache in the cluster: ``client.group("items")``. Values are bytes. Safe to use from many tasks of one loop."""
+
+    def __init__(self, name: str, route: Route, timeout_s: float) -> None:
+        self.name = name
+        self._route = route
+        self._timeout_s = timeout_s
+        self._key_bytes = route.mesh.limits.key_bytes
+        self._deadlines = route.mesh.deadlines
+        self._clock = route.mesh.clock
+        self._loop = asyncio.get_running_loop()
+        self._flights: dict[str, _Flight] = {}
+        self._open: dict[tuple[Channel, int, float], Batch] = {}
+        self._open_gets: dict[Channel, Batch] = {}
+
+    # -- calls -----------------------------------------------------------------------------------------------------
+
+    @overload
+    async def get(self, key: str, *, timeout: float | None = None) -> bytes | None: ...
+    @overload
+    async def get(self, key: str, default: T, *, timeout: float | None = None) -> bytes | T: ...
+    async def get(self, key: str, default: object = None, *, timeout: float | None = None) -> object:
+        """The value of ``key``, loaded by its owner if need be; ``default`` when the loader does not know it.
+
+        ``timeout`` (seconds; None: the client's) covers the whole call. Raises `InvalidKey`, `BackendError` or `MeshError`.
+        """
+        value, status, _ = await self._ask(key, timeout)
+        return value if status <= FROM_LOADER else default
+
+    async def fetch(self, key: str, *, timeout: float | None = None) -> Item | None:
+        """As `get`, with the remaining life and the source of the value; None when the loader does not know the key."""
+        value, status, life_ms = await self._ask(key, timeout)
+        if value is None or status > FROM_LOADER:
+            return None
+        return Item(value, None if life_ms < 0 else life_ms / 1000, SOURCES[status])
+
+    async def get_many(self, keys: Iterable[str], *, timeout: float | None = None) -> dict[str, bytes]:
+        """The values of those keys that exist, in the order asked. Any number of keys: they travel in as many messages as it takes.
+
+        Raises `PartialResult`, with what was found, when some keys failed.
+        """
+        wanted = list(dict.fromkeys(keys))
+        for key in wanted:
+            check_key(key, self._key_bytes)
+        futures = [self._ask(key, timeout) for key in wanted]
+        values: dict[str, bytes] = {}
+        errors: dict[str, ZmcacheError] = {}
+        try:
+            for key, future in zip(wanted, futures, strict=True):
+                try:
+                    value, status, _ = future.result() if future.done() else await future
+                except ZmcacheError as error:
+                    errors[key] = error
+                else:
+                    if value is not None and status <= FROM_LOADER:
+                        values[key] = value
+        finally:
+            # Cancelled half-way: nobody will look at the rest.
+            for future in futures:
+                future.cancel()
+        if errors:
+            raise PartialResult(values, errors)
+        return values
+
+    async def set(self, key: str, value: bytes, *, ttl: Ttl = UNSET, timeout: float | None = None) -> None:
+        """Store ``value`` at the owner. ``ttl``: seconds or a timedelta; None: for ever; left out: the group's own.
+
+        Raises `InvalidKey`, `ValueTooLarge`, `InvalidTtl` or `MeshError`.
+        """
+        check_value(value, self._route.mesh.limits.value_bytes)
+        await self._write(SET, key, value, ttl_to_ms(ttl), timeout)
+
+    async def delete(self, key: str, *, timeout: float | None = None) -> bool:
+        """Delete ``key`` at its owner; whether it was there. Raises `InvalidKey` or `MeshError`."""
+        return await self._write(DELETE, key, b"", 0, timeout) == DONE
+
+    # -- asking ----------------------------------------------------------------------------------------------------
+
+    def _ask(self, key: str, timeout: float | None) -> asyncio.Future[_Row]:
+        if type(key) is not str or not key or len(key) > self._key_bytes or not key.isascii():
+            check_key(key, self._key_bytes)
+        future: asyncio.Future[_Row] = self._loop.create_future()
+        flight = self._flights.get(key)
+        if flight is not None:
+            self._join(flight, future, timeout)
+            return future
+        channel = self._route.channel(key)
+        if timeout is None:
+            batch = self._open_gets.get(channel)
+            if batch is None or not batch.open:
+                batch = self._open_gets[channel] = channel.open_batch(self, GET, self.name)
+            deadline_s = batch.opened_s + self._timeout_s
+        else:
+            batch, deadline_s = self._batch(channel, GET, timeout, attempt=0)
+        flight = self._flights[key] = [key, future, deadline_s]
+        batch.add(key, flight, deadline_s)
+        return future
+
+    def _join(self, flight: _Flight, future: asyncio.Future[_Row], timeout: float | None) -> None:
+        deadline_s = self._clock() + (self._timeout_s if timeout is None else check_timeout(timeout))
+        flight += (future, deadline_s)
+        # The batch's timer is the first caller's; a caller that joined has one of its own.
+        self._deadlines.add(deadline_s, partial(_expire, future))
+
+    async def _write(self, kind: int, key: str, value: bytes, ttl_ms: int, timeout: float | None) -> int:
+        check_key(key, self._key_bytes)
+        future: asyncio.Future[_Row] = self._loop.create_future()
+        # A get that is under way may bring the old value: nobody who asks from now on may share it.
+        self._flights.pop(key, None)
+        batch, deadline_s = self._batch(self._route.channel(key), kind, timeout, attempt=0)
+        self._add_write(batch, [key, future, deadline_s, value, ttl_ms])
+        try:
+            return (await future)[1]
+        finally:
+            self._flights.pop(key, None)
+
+    def _batch(self, channel: Channel, kind: int, timeout: float | None, *, attempt: int) -> tuple[Batch, float]:
+        timeout_s = self._timeout_s if timeout is None else check_timeout(timeout)
+        if attempt:
+            batch = channel.open_batch(self, kind, self.name, attempt=attempt)
+            return batch, batch.opened_s + timeout_s
+        batch_or_none = self._open.get((channel, kind, timeout_s))
+        if batch_or_none is None or not batch_or_none.open:
+            if len(self._open) > 1024:
+                self._open.clear()  # left over from channels and timeouts of long ago; an open batch is merely not added to any more
+            batch_or_none = self._open[channel, kind, timeout_s] = channel.open_batch(self, kind, self.name)
+        return batch_or_none, batch_or_none.opened_s + timeout_s
+
+    def _add_write(self, batch: Batch, errand: _Flight) -> None:
+        key, _, deadline_s, value, ttl_ms = errand
+        if batch.kind == SET:
+            batch.add_set(key, value, ttl_ms, errand, deadline_s)
+        else:
+            batch.add(key, errand, deadline_s)
+
+    # -- from the channel ------------------------------------------------------------------------------------------
+
+    def on_answer(self, batch: Batch, answer: Answer) -> None:
+        """Some positions of a batch were answered."""
+        flights = self._flights
+        for flight, status, value, life_ms in batch.fill(answer):
+            if flights.get(flight[0]) is flight:
+                del flights[flight[0]]
+            if status >= FIRST_ERROR:
+                _fail(flight, from_code(status, value))
+                continue
+            row = (value, status, life_ms)
+            future = flight[1]
+            if not future.done():
+                future.set_result(row)
+            if batch.kind == GET and len(flight) > 3:
+                for future in flight[3::2]:
+                    if not future.done():
+                        future.set_result(row)
+
+    def on_failure(self, batch: Batch, error: ZmcacheError) -> None:
+        """The rest of a batch will not be answered."""
+        retry = isinstance(error, PeerUnavailable) and batch.attempt == 0
+        again: dict[Channel, Batch] = {}
+        for flight in batch.unfilled():
+            channel = self._route.other_channel(flight[0], batch.channel) if retry else None
+            if channel is not None:
+                other = again.get(channel)
+                if other is None or not other.open:
+                    other = again[channel] = channel.open_batch(self, batch.kind, self.name, attempt=1)
+                self._ask_again(other, flight)
+            elif isinstance(error, DeadlineExceeded) and batch.kind == GET and len(flight) > 3:
+                self._outlive(flight)
+            else:
+                if self._flights.get(flight[0]) is flight:
+                    del self._flights[flight[0]]
+                _fail(flight, error)
+
+    def _ask_again(self, batch: Batch, flight: _Flight) -> None:
+        if batch.kind == GET:
+            batch.add(flight[0], flight, max(flight[2::2]))
+        else:
+            self._add_write(batch, flight)
+
+    def _outlive(self, flight: _Flight) -> None:
+        """The first caller's time is up; those who joined later and have time left are asked for anew."""
+        key = flight[0]
+        if self._flights.get(key) is flight:
+            del self._flights[key]
+        soon_s = self._clock() + RESOLUTION_S
+        rest: _Flight = [key]
+        for future, deadline_s in zip(flight[1::2], flight[2::2], strict=True):
+            if deadline_s <= soon_s or future.done():
+                _fail([key, future, deadline_s], DeadlineExceeded(_DEADLINE))
+            else:
+                rest += (future, deadline_s)
+        if len(rest) > 1:
+            self._flights.setdefault(key, rest)
+            self._route.channel(key).open_batch(self, GET, self.name).add(key, rest, max(rest[2::2]))
+
+
+def _fail(flight: _Flight, error: ZmcacheError) -> None:
+    for future in flight[1::2]:
+        if isinstance(future, asyncio.Future) and not future.done():
+            future.set_exception(error)
+
+
+def _expire(future: asyncio.Future[_Row]) -> None:
+    if not future.done():
+        future.set_exception(DeadlineExceeded(_DEADLINE))

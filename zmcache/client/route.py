@@ -1,0 +1,75 @@
+"""Which channel a key goes to: its owner's, by the ring that the client has learnt, or any of the nodes that it was given."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from zmcache.peers.channel import Channel
+from zmcache.peers.mesh import Mesh
+
+
+class Route(Protocol):
+    """The choice of a channel; made once a key, so it is on the hot path."""
+
+    mesh: Mesh
+
+    def channel(self, key: str) -> Channel:
+        """Where to ask first."""
+
+    def other_channel(self, key: str, failed: Channel) -> Channel | None:
+        """Where to ask after ``failed`` turned out to be gone; None when there is nowhere else."""
+
+
+class OwnerRoute:
+    """Each key straight to its owner; to the owner's stand-in while the owner cannot be reached."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self.mesh = mesh
+
+    def channel(self, key: str) -> Channel:
+        """Where to ask first."""
+        mesh = self.mesh
+        channel = mesh.by_index[mesh.ring.owner_index(key)]
+        assert channel is not None  # only a node's own place in its mesh is None
+        if channel.usable:
+            return channel
+        return self.other_channel(key, channel) or channel
+
+    def other_channel(self, key: str, failed: Channel) -> Channel | None:
+        """The first of the key's owners, as the ring is now, that is not the one that failed."""
+        mesh = self.mesh
+        for member in mesh.ring.owners(key, 2):
+            channel = mesh.channel_of(member.node_id)
+            if channel is not None and channel is not failed and channel.usable:
+                return channel
+        return None
+
+
+class AnyRoute:
+    """Every key to one of the given nodes, in turn, a whole turn of the loop to the same one so that batches stay whole."""
+
+    def __init__(self, mesh: Mesh, endpoints: list[str]) -> None:
+        self.mesh = mesh
+        self._channels = [mesh.contact(endpoint) for endpoint in endpoints]
+        self._turn = 0
+        self._current = self._channels[0]
+
+    def channel(self, key: str) -> Channel:
+        """Where to ask first."""
+        current = self._current
+        if current.collecting and current.usable:
+            return current
+        for _ in self._channels:
+            self._turn = (self._turn + 1) % len(self._channels)
+            current = self._channels[self._turn]
+            if current.usable:
+                break
+        self._current = current
+        return current
+
+    def other_channel(self, key: str, failed: Channel) -> Channel | None:
+        """Another of the given nodes."""
+        for channel in self._channels[self._turn :] + self._channels[: self._turn]:
+            if channel is not failed and channel.usable:
+                return channel
+        return None

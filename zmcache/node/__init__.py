@@ -1,0 +1,14 @@
+"""A node: what serves a share of the ring.
+
+node.py         its life: start, serve, drain, stop
+dispatch.py     requests from the wire to answers on the wire
+membership.py   snapshots of the members to the ring in use
+wiring.py       what a config names, made
+figures.py      its counters, by name
+"""
+
+from __future__ import annotations
+
+from zmcache.node.node import Node
+
+__all__ = ["Node"]

@@ -1,0 +1,43 @@
+"""A node's counters under the flat names in which they travel: ``requests``, ``group.items.hits``, ``peer.b.state``.
+
+Everything is a number, so that a STATS answer is two parallel arrays; a peer's state is 1 when it is in use, else 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from zmcache.group import LocalGroup
+from zmcache.node.dispatch import Dispatcher
+from zmcache.node.membership import Membership
+from zmcache.peers.mesh import Mesh
+
+
+def figures_of(
+    dispatcher: Dispatcher, mesh: Mesh, membership: Membership, groups: Mapping[str, LocalGroup], node_id: str
+) -> dict[str, float]:
+    """All of a node's counters by name. ``requests`` are keys asked for by clients, ``forwarded`` those that peers passed on."""
+    ring = mesh.ring
+    figures: dict[str, float] = {
+        "requests": dispatcher.requests,
+        "forwarded": dispatcher.forwarded,
+        "late": dispatcher.late,
+        "frames": dispatcher.frames,
+        "bad_frames": dispatcher.bad_frames,
+        "refused": dispatcher.refused,
+        "ring.members": len(ring.members),
+        "ring.revision": ring.epoch.revision,
+        "ring.built": membership.rings_built,
+        "ring.held": membership.held,
+        "ring.share": ring.share().get(node_id, 0.0),
+    }
+    for name, group in groups.items():
+        for field, value in msgspec.structs.asdict(group.statistics()).items():
+            figures[f"group.{name}.{field}"] = value
+    for channel in mesh.channels:
+        figures[f"peer.{channel.name}.state"] = float(channel.usable)
+        figures[f"peer.{channel.name}.inflight"] = channel.inflight
+        figures[f"peer.{channel.name}.failures"] = channel.failures
+    return figures

@@ -1,0 +1,124 @@
+"""From snapshots of the members to the ring in use: built off the loop, adopted in order, and guarded against a sudden emptiness.
+
+If one snapshot removes more than a third of the members (those who announced their leave not counted), it is more likely that the membership service lost
+its memory than that a third of the machines died in one moment: those that still answer pings stay in the ring for a minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+from zmcache.core.ring import Member, Ring
+from zmcache.core.wire import PING
+from zmcache.discovery.base import Snapshot
+from zmcache.peers.channel import State
+from zmcache.peers.mesh import Mesh
+
+HOLD_S: Final = 60.0
+_PING_TIMEOUT_S: Final = 1.0
+
+_log = logging.getLogger("zmcache.node")
+
+
+def suddenly_gone(members: tuple[Member, ...], snapshot: Snapshot, self_id: str) -> list[Member]:
+    """The members that a snapshot drops without their having said so, if they are more than a third of all; else none."""
+    staying = {member.node_id for member in snapshot.members}
+    gone = [m for m in members if m.node_id not in staying and m.state != "leaving" and m.node_id != self_id]
+    return gone if len(gone) * 3 > len(members) else []
+
+
+class Membership:
+    """Feeds a mesh with rings. ``on_ring`` is called after each adoption."""
+
+    def __init__(
+        self, mesh: Mesh, self_id: str, on_ring: Callable[[], None], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._mesh = mesh
+        self._self_id = self_id
+        self._on_ring = on_ring
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._latest: Snapshot | None = None
+        self._held: dict[str, tuple[Member, float]] = {}
+        self._building: asyncio.Task[None] | None = None
+        self._changed = False
+        self._closed = False
+        self.rings_built = 0
+
+    def on_snapshot(self, snapshot: Snapshot) -> None:
+        """From the discovery."""
+        gone = suddenly_gone(self._mesh.ring.members, snapshot, self._self_id)
+        if gone:
+            _log.warning(
+                "%d of %d members vanished at once; those that answer stay for a minute",
+                len(gone),
+                len(self._mesh.ring.members),
+            )
+        until_s = self._clock() + HOLD_S
+        for member in gone:
+            self._held[member.node_id] = (member, until_s)
+            channel = self._mesh.channel_of(member.node_id)
+            if channel is not None:
+                # Opens the connection where nobody has needed it yet; the answer itself shows in the channel's state.
+                channel.query(PING, self._clock() + _PING_TIMEOUT_S).add_done_callback(_retrieve)
+        for member in snapshot.members:
+            self._held.pop(member.node_id, None)
+        self._latest = snapshot
+        self._rebuild()
+
+    def check_held(self) -> None:
+        """Let go of held members that do not answer, or whose minute is over. Called about once a second."""
+        now_s = self._clock()
+        for node_id, (_, until_s) in list(self._held.items()):
+            channel = self._mesh.channel_of(node_id)
+            answers = channel is not None and channel.state in (State.UP, State.NEW, State.CONNECTING)
+            if now_s >= until_s or not answers:
+                del self._held[node_id]
+                self._rebuild()
+
+    @property
+    def held(self) -> int:
+        """Members that are in the ring although the membership service does not name them."""
+        return len(self._held)
+
+    async def wait_ring(self) -> None:
+        """Return when every snapshot so far is in the ring."""
+        while self._building is not None:
+            await asyncio.wait([self._building])
+
+    async def aclose(self) -> None:
+        """Stop building."""
+        self._closed = True
+        await self.wait_ring()
+
+    def _rebuild(self) -> None:
+        self._changed = True
+        if self._building is None and not self._closed:
+            self._building = self._loop.create_task(self._build(), name="zmcache ring")
+
+    async def _build(self) -> None:
+        try:
+            while self._changed and not self._closed:
+                self._changed = False
+                assert self._latest is not None
+                members = (*self._latest.members, *(member for member, _ in self._held.values()))
+                revision, previous = self._latest.revision, self._mesh.ring
+                ring = await self._loop.run_in_executor(
+                    None, lambda: Ring.build(members, revision, previous=previous)  # noqa: B023 - awaited in this turn
+                )  # fmt: skip
+                if ring.epoch != previous.epoch and not self._closed:
+                    self.rings_built += 1
+                    _log.info("ring of %d nodes at revision %d", len(ring.members), revision)
+                    self._mesh.adopt(ring)
+                    self._on_ring()
+        finally:
+            self._building = None
+
+
+def _retrieve(future: asyncio.Future[object]) -> None:
+    if not future.cancelled():
+        future.exception()

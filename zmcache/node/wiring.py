@@ -1,0 +1,48 @@
+"""What a config names, made: loaders, discovery, transport. The only place where the config's kinds meet the classes behind them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from zmcache.config import ImportLoader, NodeConfig, SqlLoader
+from zmcache.core.ring import Member
+from zmcache.discovery.base import Discovery
+from zmcache.discovery.lastseen import LastSeen
+from zmcache.discovery.static import StaticDiscovery
+from zmcache.loaders import import_loader, sql_loader
+from zmcache.loading import Loader
+from zmcache.transport.base import Transport
+from zmcache.transport.zeromq import ZmqTransport
+
+
+def make_loader(config: ImportLoader | SqlLoader | None, max_loads: int) -> Loader | None:
+    """The loader of a group; None where the config names none. Raises `ConfigError` for one that cannot be made."""
+    if config is None:
+        return None
+    if isinstance(config, SqlLoader):
+        return sql_loader(config.url, config.query, max_batch=config.max_batch, pool=max_loads)
+    return import_loader(config.target, batch=config.batch, max_batch=config.max_batch, threads=max_loads)
+
+
+def make_transport(config: NodeConfig) -> Transport:
+    """ZeroMQ with the config's limits."""
+    return ZmqTransport(busy_poll_s=config.node.busy_poll_s, max_message_bytes=config.limits.message_bytes)
+
+
+def make_discovery(config: NodeConfig, member: Member) -> Discovery:
+    """The discovery that the config asks for; a node alone where it asks for none."""
+    settings = config.discovery
+    if settings.etcd is not None:
+        from zmcache.discovery.etcd import EtcdDiscovery  # here: a node without etcd must not need grpc
+
+        state_dir = config.node.state_dir
+        last_seen = None if state_dir is None else LastSeen(Path(state_dir) / f"{config.cluster}.{member.node_id}.json")
+        return EtcdDiscovery(
+            config.cluster,
+            settings.etcd,
+            lease_s=settings.lease_s,
+            start_timeout_s=config.node.start_timeout_s,
+            last_seen=last_seen,
+        )
+    static = [m._replace(endpoint=member.endpoint) if m.node_id == member.node_id else m for m in settings.static or ()]
+    return StaticDiscovery(static or [member])
