@@ -28,7 +28,9 @@ still be read, so that the sender can be told. `None` stands in ``value_flags`` 
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, TypeAlias
+import math
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgpack
 import msgspec
@@ -269,7 +271,11 @@ def decode(frame: bytes, limits: Limits) -> Message:
     if reader is None:
         raise BadFrame(f"unknown kind {_show(kind)}", request_id=request_id)
     try:
-        return reader(fields, limits)
+        message = reader(fields, limits)
+        # Values of a SET are measured by its reader; those of an answer only where one could be too large at all.
+        if kind == ANSWER and len(frame) > limits.value_bytes:
+            _check_values(fields[10], limits.value_bytes)
+        return message
     except (IndexError, TypeError, ValueError) as exc:
         raise BadFrame(f"kind {kind} with fields missing or of the wrong type", request_id=request_id) from exc
     except RequestError as exc:
@@ -304,19 +310,27 @@ def check_value(value: object, limit: int) -> None:
         raise ValueTooLarge(size=len(value), limit=limit)
 
 
+def _check_values(values: list[bytes | str | None], limit: int) -> None:
+    for value in values:
+        if type(value) is bytes:
+            check_value(value, limit)
+
+
 def _show(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 40 else text[:40] + "..."
 
 
-def _keys(fields: list[object], limits: Limits) -> list[str]:
+def _keys(fields: list[Any], limits: Limits) -> list[str]:
     keys = fields[_HEADER]
     if type(keys) is not list:
         raise TypeError
     if not 0 < len(keys) <= limits.keys:
         raise InvalidKey(f"{len(keys)} keys in one message, limit {limits.keys}")
-    # The usual case at C speed: joining proves that all are text, and a short whole proves that each part is short.
-    if len("".join(keys)) > limits.key_bytes or "" in keys:
+    # The usual case at C speed: joining proves that all are text, and a short whole proves that each part is short
+    # (in characters; only where all are ASCII are these the bytes that the limit counts).
+    whole = "".join(keys)
+    if len(whole) > limits.key_bytes or not whole.isascii() or "" in keys:
         for key in keys:
             if not key or (len(key) * 4 > limits.key_bytes and len(key.encode()) > limits.key_bytes):
                 check_key(key, limits.key_bytes)
@@ -329,22 +343,22 @@ def _numbers(field: object, count: int) -> list[int]:
     return field
 
 
-def _maybe_numbers(fields: list[object], at: int, count: int) -> list[int] | None:
+def _maybe_numbers(fields: list[Any], at: int, count: int) -> list[int] | None:
     field = fields[at] if at < len(fields) else None
     return None if field is None else _numbers(field, count)
 
 
-def _read_get(fields: list[object], limits: Limits) -> Get:
+def _read_get(fields: list[Any], limits: Limits) -> Get:
     _keys(fields, limits)
-    return Get(*fields[: _HEADER + 1])  # type: ignore[arg-type]  # checked above
+    return Get(*fields[: _HEADER + 1])
 
 
-def _read_delete(fields: list[object], limits: Limits) -> Delete:
+def _read_delete(fields: list[Any], limits: Limits) -> Delete:
     _keys(fields, limits)
-    return Delete(*fields[: _HEADER + 1])  # type: ignore[arg-type]  # checked above
+    return Delete(*fields[: _HEADER + 1])
 
 
-def _read_set(fields: list[object], limits: Limits) -> Set:
+def _read_set(fields: list[Any], limits: Limits) -> Set:
     count = len(_keys(fields, limits))
     values, ttls = fields[9], fields[10]
     if type(values) is not list or len(values) != count:
@@ -356,14 +370,14 @@ def _read_set(fields: list[object], limits: Limits) -> Set:
             raise InvalidTtl(f"an expiry of {ttl} ms")
     _maybe_numbers(fields, 11, count)
     _maybe_numbers(fields, 12, count)
-    return Set(*fields[: _HEADER + 5])  # type: ignore[arg-type]  # checked above
+    return Set(*fields[: _HEADER + 5])
 
 
-def _read_query(fields: list[object], limits: Limits) -> Query:
-    return Query(*fields[:_HEADER])  # type: ignore[arg-type]  # checked above
+def _read_query(fields: list[Any], limits: Limits) -> Query:
+    return Query(*fields[:_HEADER])
 
 
-def _read_answer(fields: list[object], limits: Limits) -> Answer:
+def _read_answer(fields: list[Any], limits: Limits) -> Answer:
     positions, statuses, values, lives = fields[8:12]
     if type(statuses) is not bytes or type(values) is not list:
         raise TypeError
@@ -371,14 +385,14 @@ def _read_answer(fields: list[object], limits: Limits) -> Answer:
     if not 0 < count <= limits.keys or len(values) != count:
         raise ValueError
     if positions is not None:
-        if not 0 <= min(_numbers(positions, count)) <= max(positions) < limits.keys:  # type: ignore[arg-type]
+        if not 0 <= min(_numbers(positions, count)) <= max(positions) < limits.keys:
             raise ValueError
-        if len(set(positions)) != count:  # type: ignore[arg-type]
+        if len(set(positions)) != count:
             raise ValueError
-    _numbers(lives, count)
-    if max(statuses) > FROM_LOADER or set(map(type, values)) != {
-        bytes
-    }:  # else all are values, and that was the fast check
+    if min(_numbers(lives, count)) < FOREVER:
+        raise ValueError
+    # Where all are values, as usual, this was all there is to check.
+    if max(statuses) > FROM_LOADER or set(map(type, values)) != {bytes}:
         for status, value in zip(statuses, values, strict=True):
             if status <= FROM_LOADER:
                 expected: type = bytes
@@ -388,37 +402,41 @@ def _read_answer(fields: list[object], limits: Limits) -> Answer:
                 raise TypeError
     _maybe_numbers(fields, 12, count)
     _maybe_numbers(fields, 13, count)
-    return Answer(*fields[: _HEADER + 6])  # type: ignore[arg-type]  # checked above
+    return Answer(*fields[: _HEADER + 6])
 
 
-def _column(fields: list[object], at: int, kind: type | tuple[type, ...], count: int) -> None:
+def _column(fields: list[Any], at: int, kinds: set[type], count: int) -> list[Any]:
     column = fields[at]
-    if type(column) is not list or len(column) != count or not all(isinstance(cell, kind) for cell in column):
+    if type(column) is not list or len(column) != count or not set(map(type, column)) <= kinds:
         raise TypeError
+    return column
 
 
-def _read_members(fields: list[object], limits: Limits) -> Members:
-    count = len(fields[8])  # type: ignore[arg-type]  # a wrong type raises TypeError, which is the point
-    for at, kind in ((8, str), (9, str), (10, (int, float)), (11, str), (12, str)):
-        _column(fields, at, kind, count)  # type: ignore[arg-type]
-    return Members(*fields[: _HEADER + 5])  # type: ignore[arg-type]  # checked above
+def _read_members(fields: list[Any], limits: Limits) -> Members:
+    count = len(fields[8])  # a wrong type raises TypeError, which is the point
+    for at in (8, 9, 11, 12):
+        _column(fields, at, {str}, count)
+    # What no ring could be built from must not get as far as one.
+    if not all(0 < weight < math.inf for weight in _column(fields, 10, {int, float}, count)):
+        raise ValueError
+    return Members(*fields[: _HEADER + 5])
 
 
-def _read_figures(fields: list[object], limits: Limits) -> Figures:
-    count = len(fields[8])  # type: ignore[arg-type]
-    _column(fields, 8, str, count)
-    _column(fields, 9, (int, float), count)
-    return Figures(*fields[: _HEADER + 2])  # type: ignore[arg-type]  # checked above
+def _read_figures(fields: list[Any], limits: Limits) -> Figures:
+    count = len(fields[8])
+    _column(fields, 8, {str}, count)
+    _column(fields, 9, {int, float}, count)
+    return Figures(*fields[: _HEADER + 2])
 
 
-def _read_refusal(fields: list[object], limits: Limits) -> Refusal:
+def _read_refusal(fields: list[Any], limits: Limits) -> Refusal:
     code, message = fields[8:10]
     if type(code) is not int or type(message) is not str or len(message) > _MAX_TEXT:
         raise TypeError
-    return Refusal(*fields[: _HEADER + 2])  # type: ignore[arg-type]  # checked above
+    return Refusal(*fields[: _HEADER + 2])
 
 
-_READERS = {
+_READERS: Final[dict[int, Callable[[list[Any], Limits], Message]]] = {
     GET: _read_get,
     SET: _read_set,
     DELETE: _read_delete,
