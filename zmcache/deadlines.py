@@ -72,5 +72,6 @@ class Deadlines:
                     callback()
                 except Exception:
                     _log.exception("a deadline's callback failed")
-        if self._buckets and self._timer is None:
+        # A callback may have armed the timer for a deadline of its own, further off than the next one here.
+        if self._buckets and (self._timer is None or min(self._buckets) < self._timer_at):
             self._arm(min(self._buckets))
