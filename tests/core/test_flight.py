@@ -111,7 +111,11 @@ def test_landing_all_tells_everyone_and_stands_a_waiter_that_starts_another() ->
         flights.start(key, None).join(recorder(results))
     first = flights.get("a")
     assert first is not None
-    first.join(lambda _: flights.start("d", None) and None)
+
+    def start_another(_: Outcome) -> None:
+        flights.start("d", None)
+
+    first.join(start_another)
     stopping = failure(Busy("stopping"))
     flights.land_all(stopping)
     assert results == [stopping] * 3
