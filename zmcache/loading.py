@@ -1,8 +1,8 @@
 """Loads under way in one group: which keys go to the loader together, how many calls run at once, and what comes back.
 
-Keys that are missing in one turn of the event loop, or while every slot is taken, reach a batch loader in one call. A call holds its slot until the
-loader returns or the load timeout cuts it off; nothing else a loader does can hold up another group. What a loader returns is checked here, key by key: a wrong
-type or an outsize value fails that key by name and spares its neighbours.
+Keys that are missing in one turn of the event loop, or while every slot is taken, reach a batch loader in one call. A call holds its slot
+until the loader returns or the load timeout cuts it off; nothing else a loader does can hold up another group. What a loader returns is
+checked here, key by key: a wrong type or an outsize value fails that key by name and spares its neighbours.
 
 A flight whose last waiter has gone leaves the queue; a call is cancelled when all of its flights have been abandoned, never before.
 """
@@ -17,7 +17,7 @@ from typing import Protocol
 
 from zmcache.core.flight import Flight, Outcome, failure
 from zmcache.core.wire import FROM_LOADER, NO_SUCH_KEY
-from zmcache.errors import Busy, LoaderFailed, LoadTimeout, ZmcacheError
+from zmcache.errors import BackendError, Busy, LoaderFailed, LoadTimeout, ZmcacheError
 
 
 class Loader(Protocol):
@@ -76,12 +76,15 @@ class Loading:
         self._calls: dict[Flight, _Call] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._start_planned = False
+        self._closed = False
         self.loaded_keys = 0
         self.loader_calls = 0
         self.failed_keys = 0
 
     def add(self, flight: Flight) -> None:
-        """Load this flight's key soon. Raises `Busy` when the queue is full."""
+        """Load this flight's key soon. Raises `Busy` when the queue is full, or after `aclose`."""
+        if self._closed:
+            raise Busy("the node is stopping")
         if len(self._queue) >= self._max_queued:
             raise Busy(f"{len(self._queue)} keys wait for loader {self._loader.name}, limit {self._max_queued}")
         self._queue[flight] = None
@@ -115,13 +118,15 @@ class Loading:
 
     async def aclose(self) -> None:
         """Cancel what runs, tell what waits, close the loader."""
+        # The queue first: a call that ends would start the next one from it.
+        self._closed = True
+        queue, self._queue = self._queue, {}
+        for flight in queue:
+            self._on_result(flight, failure(Busy("the node is stopping")))
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
-        for flight in list(self._queue):
-            self._on_result(flight, failure(Busy("the node is stopping")))
-        self._queue.clear()
         await self._loader.aclose()
 
     def _start_calls(self) -> None:
@@ -152,35 +157,45 @@ class Loading:
     async def _run(self, call: _Call) -> None:
         keys = list(call.flights)
         self.loader_calls += 1
-        found: Mapping[str, object] = {}
-        error: ZmcacheError | None = Busy(
-            "the load was cancelled"
-        )  # what waiters hear if this task is cancelled from outside
+        outcomes: dict[str, Outcome] = {}
+        # What waiters hear if this task is cancelled from outside.
+        error: ZmcacheError = Busy("the load was cancelled")
         try:
             async with asyncio.timeout(self._load_timeout_s) as timer:
                 found = await self._loader.load(keys)
-            error = None
+            outcomes = self._outcomes(keys, found)
+        except asyncio.CancelledError:
+            if call.task is None or call.task.cancelling():
+                raise
+            error = LoaderFailed(f"loader {self._loader.name} was cancelled by something of its own")
         except TimeoutError as exc:
             if timer.expired():
                 error = LoadTimeout(f"loader {self._loader.name} took longer than {self._load_timeout_s:g} s")
             else:
                 error = LoaderFailed(f"loader {self._loader.name}: TimeoutError: {exc}")
-        except ZmcacheError as exc:
+        except BackendError as exc:
             error = exc
         except Exception as exc:
+            # An error of zmcache itself too: a loader that reads another cluster must not make this one look unreachable.
             error = LoaderFailed(f"loader {self._loader.name}: {type(exc).__name__}: {exc}")
         finally:
             for key, flight in call.flights.items():
                 self._calls.pop(flight, None)
-                outcome = failure(error) if error is not None else self._outcome(key, found)
+                outcome = outcomes.get(key) or failure(error)
                 if outcome.error is not None:
                     self.failed_keys += 1
                 else:
                     self.loaded_keys += 1
                 self._on_result(flight, outcome)
 
-    def _outcome(self, key: str, found: Mapping[str, object]) -> Outcome:
-        value = found.get(key)
+    def _outcomes(self, keys: list[str], found: object) -> dict[str, Outcome]:
+        if not isinstance(found, Mapping):
+            raise LoaderFailed(
+                f"loader {self._loader.name} returned {type(found).__name__}, not a mapping of keys to bytes"
+            )
+        return {key: self._outcome(key, found.get(key)) for key in keys}
+
+    def _outcome(self, key: str, value: object) -> Outcome:
         if value is None:
             return Outcome(None, NO_SUCH_KEY, math.inf)
         if type(value) is not bytes:
