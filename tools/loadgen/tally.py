@@ -1,0 +1,79 @@
+"""What the nodes counted while the run lasted, though they come and go; and which keys were asked for.
+
+A node's counters only grow while it lives. So a share is the sum of what they grew by from one look to the next: a node
+that is seen for the first time counts from zero, and so does one whose counters fell, since it was started again. A
+node that does not answer keeps its last counts, and has left if it does not answer at the end either. Knowingly left: a
+node that was there from before the run, and answered for the first time in the middle of it, brings what it counted
+before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .result import NodeShare
+from .target import NodeCounters
+
+_NOTHING = NodeCounters(0, 0)
+
+
+class NodeTally:
+    """Shares of the nodes, from one look to the next."""
+
+    def __init__(self, before: Mapping[str, NodeCounters]) -> None:
+        self._stayed = frozenset(before)
+        self._last = dict(before)
+        self._grown = dict.fromkeys(before, _NOTHING)
+        self._restarted: set[str] = set()
+        self._present = frozenset(before)
+
+    def observe(self, counted: Mapping[str, NodeCounters]) -> None:
+        """Take one look; nodes that are missing in it do not answer now."""
+        for node_id, now in counted.items():
+            last = self._last.get(node_id, _NOTHING)
+            if now.requests < last.requests or now.loads < last.loads:
+                self._restarted.add(node_id)
+                last = _NOTHING
+            grown = self._grown.get(node_id, _NOTHING)
+            self._grown[node_id] = NodeCounters(
+                grown.requests + now.requests - last.requests, grown.loads + now.loads - last.loads
+            )
+            self._last[node_id] = now
+        self._present = frozenset(counted)
+
+    def shares(self) -> dict[str, NodeShare]:
+        """Every node that was ever seen, by id, as of the last look."""
+        return {node_id: self._share(node_id) for node_id in sorted(self._grown)}
+
+    @property
+    def exact(self) -> bool:
+        """Whether every node could be followed to the end."""
+        return not self._restarted and self._present >= self._grown.keys()
+
+    def _share(self, node_id: str) -> NodeShare:
+        requests, loads = self._grown[node_id]
+        if node_id not in self._present:
+            return NodeShare(requests, loads, "left")
+        if node_id in self._restarted:
+            return NodeShare(requests, loads, "restarted")
+        return NodeShare(requests, loads, "stayed" if node_id in self._stayed else "joined")
+
+
+class KeyTally:
+    """Which different keys were asked for: exact up to a limit, and "at least so many" beyond it."""
+
+    def __init__(self, limit: int = 2_000_000) -> None:
+        """``limit`` bounds the memory: about 100 bytes an integer key, so 200 MB."""
+        self._keys: set[int | str] = set()
+        self._limit = limit
+        self.exact = True
+
+    def add(self, key: int | str) -> None:
+        """Take one. 0.1 us."""
+        if len(self._keys) < self._limit:
+            self._keys.add(key)
+        elif key not in self._keys:
+            self.exact = False
+
+    def __len__(self) -> int:
+        return len(self._keys)
