@@ -18,13 +18,14 @@ see `FOREIGN`.
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias, get_args, get_origin
 
 import yaml
 
-from zmcache.config.build import fields_of, mapping_at, nearest, rule_of, without_none
+from zmcache.config.build import fields_of, mapping_at, rule_of, without_none
 from zmcache.config.rules import Rule, Section, Written
 from zmcache.config.units import found
 from zmcache.errors import ConfigError
@@ -63,9 +64,10 @@ def apply(
     return result, sources
 
 
-def _hint(name: str, known: Mapping[str, object]) -> str:
-    close = nearest(name, known)
-    return close if close.startswith("`") else "ZMCACHE_ and the path of a setting, such as ZMCACHE_NODE_LISTEN"
+def _hint(name: str, known: Iterable[str]) -> str:
+    # Without the prefix, which would make any two of them look alike.
+    close = difflib.get_close_matches(name.removeprefix(PREFIX), [one.removeprefix(PREFIX) for one in known], n=1)
+    return f"`{PREFIX}{close[0]}`" if close else "ZMCACHE_ and the path of a setting, such as ZMCACHE_NODE_LISTEN"
 
 
 def _settings(section: type[Section], raw: object, path: Path) -> Iterator[tuple[Path, Any]]:

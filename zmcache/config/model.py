@@ -94,11 +94,11 @@ class GroupConfig(Section, frozen=True, kw_only=True):
     """One group: a cache of its own. Every node of a cluster must say the same of a group."""
 
     budget_bytes: Budget = field(default=64 * MIB, name="budget")
-    """Bytes of this node's memory for the group's entries, what each of them costs besides its key and value included."""
+    """This node's memory for the group's entries, what each of them costs besides key and value included."""
     ttl_s: Span | None = field(default=None, name="ttl")
     """How long a loaded value lives. None: until it is evicted or deleted."""
     ttl_jitter: Share = 0.05
-    """The fraction by which a life is shortened at random, so that what was loaded together does not expire together."""
+    """The fraction by which lives are shortened at random, so that what was loaded together does not expire together."""
     negative_ttl_s: Duration = field(default=5.0, name="negative_ttl")
     """How long "no such key" is remembered; 0: not at all."""
     policy: Policy = "lru"

@@ -47,7 +47,7 @@ def translated(name: str, text_of: Callable[[BaseException], str] = str) -> Iter
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
-        # Nobody cancelled us: a task inside the loader was, and callers must not take that for a cancellation of theirs.
+        # Nobody cancelled us: a task inside the loader was, and callers must not take that for their own cancellation.
         raise LoaderFailed(f"loader {name}: its own work was cancelled") from exc
     except (Exception, SystemExit) as exc:
         raise LoaderFailed(f"loader {name}: {type(exc).__name__}: {one_line(text_of(exc))}") from exc

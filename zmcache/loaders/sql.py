@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -56,8 +57,9 @@ def sql_loader(url: str, query: str, *, max_batch: int = 100, pool: int = 16) ->
     options: dict[str, Any] = (
         {"connect_args": {"timeout": _CONNECT_TIMEOUT_S}} if parsed.drivername in _DRIVERS.values() else {}
     )
+    file = None
     if parsed.get_backend_name() == "sqlite":
-        parsed = _existing_file(parsed)
+        parsed, file = _existing_file(parsed)
     else:
         # A server that was restarted leaves dead connections in the pool; asking first costs one round trip a load.
         options["pool_pre_ping"] = True
@@ -67,7 +69,7 @@ def sql_loader(url: str, query: str, *, max_batch: int = 100, pool: int = 16) ->
         raise ConfigError(f"loader {name}: needs the driver {exc.name}: pip install 'zmcache[sql]'") from exc
     except (SQLAlchemyError, TypeError, ValueError) as exc:
         raise ConfigError(f"loader {name}: {one_line(str(exc))}") from exc
-    return _SqlLoader(engine, statement, name, parsed.password, max_batch)
+    return _SqlLoader(engine, statement, name, max_batch=max_batch, password=parsed.password, file=file)
 
 
 def _statement(query: str) -> TextClause:
@@ -95,22 +97,31 @@ def _url(url: str) -> URL:
     return parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
 
 
-def _existing_file(url: URL) -> URL:
-    """The URL such that a misspelt path is an error, where SQLite would make an empty database."""
+def _existing_file(url: URL) -> tuple[URL, str | None]:
+    """The URL such that a misspelt path is an error, where SQLite would make an empty database; and the path."""
     if url.database in (None, "", ":memory:"):
         raise ConfigError(
-            "expected the file of a SQLite database in the URL, as in sqlite:///items.db: one in memory is empty here"
+            "expected the file of a SQLite database in the URL, as in sqlite:///items.db: memory is empty here"
         )
     if url.database.startswith("file:") or "uri" in url.query:
-        return url
-    return url.set(database=f"file:{quote(url.database)}").update_query_dict({"mode": "rw", "uri": "true"})
+        return url, None
+    return url.set(database=f"file:{quote(url.database)}").update_query_dict(
+        {"mode": "rw", "uri": "true"}
+    ), url.database
 
 
 class _SqlLoader:
     batches = True
 
     def __init__(
-        self, engine: AsyncEngine, statement: TextClause, name: str, password: str | None, max_batch: int
+        self,
+        engine: AsyncEngine,
+        statement: TextClause,
+        name: str,
+        *,
+        max_batch: int,
+        password: str | None,
+        file: str | None,
     ) -> None:
         self.name = name
         self.max_batch = max_batch
@@ -119,23 +130,66 @@ class _SqlLoader:
         self._secrets = {password, quote(password, safe=""), quote_plus(password)} if password else set()
         # PostgreSQL's text cannot hold a NUL: such a key is not there, and must not fail the others of its batch.
         self._no_nul = engine.dialect.name == "postgresql"
+        self._file = file
+        self._queries: dict[asyncio.Task[dict[str, bytes]], Any] = {}
 
     async def load(self, keys: list[str]) -> Mapping[str, bytes]:
         wanted = [key for key in keys if "\0" not in key] if self._no_nul else keys
         if not wanted:
             return {}
+        if self._file is not None and not os.path.exists(self._file):  # noqa: ASYNC240 - a stat of a local file
+            raise LoaderFailed(f"loader {self.name}: no such file")
+        # In a task of its own: letting go of a connection whose query hangs takes as long as the query or the network
+        # pleases, and a load that was cut off has to end at once.
+        task = asyncio.create_task(self._query(wanted), name=f"zmcache query {self.name}")
+        self._queries[task] = None
+        task.add_done_callback(self._ended)
         with translated(self.name, self._text_of):
-            async with self._engine.connect() as connection:
-                result = await connection.execute(self._statement, {"keys": wanted})
-                rows = result.fetchall()
-                columns = list(result.keys())
-            return self._values(rows, columns, set(wanted))
+            try:
+                return await asyncio.shield(task)
+            finally:
+                if not task.done():
+                    task.cancel()
+                    self._interrupt(task)
 
     async def aclose(self) -> None:
         # A server that does not answer must not keep the node from ending; the sockets go with the process.
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                for task in list(self._queries):
+                    task.cancel()
+                    self._interrupt(task)
+                if self._queries:
+                    await asyncio.wait(list(self._queries))
                 await self._engine.dispose()
+
+    async def _query(self, wanted: list[str]) -> dict[str, bytes]:
+        task = asyncio.current_task()
+        assert task is not None
+        async with self._engine.connect() as connection:
+            self._queries[task] = (await connection.get_raw_connection()).driver_connection
+            result = await connection.execute(self._statement, {"keys": wanted})
+            rows = result.fetchall()
+            columns = list(result.keys())
+        return self._values(rows, columns, set(wanted))
+
+    def _ended(self, task: asyncio.Task[dict[str, bytes]]) -> None:
+        del self._queries[task]
+        if not task.cancelled():
+            task.exception()  # looked at, or asyncio complains about that of a query whose caller has gone
+
+    def _interrupt(self, task: asyncio.Task[dict[str, bytes]]) -> None:
+        """Stop a SQLite query in its thread, which no cancellation reaches; again until it has stopped.
+
+        Again, because an interrupt that comes before the thread has begun with the query is forgotten.
+        """
+        driver = self._queries.get(task)
+        if task not in self._queries or self._engine.dialect.name != "sqlite":
+            return
+        connection = getattr(driver, "_connection", None)  # aiosqlite's own `interrupt` is a coroutine around this
+        if connection is not None:
+            connection.interrupt()
+        asyncio.get_running_loop().call_later(0.05, self._interrupt, task)
 
     def _values(self, rows: Sequence[Sequence[Any]], columns: list[str], wanted: set[str]) -> dict[str, bytes]:
         if len(columns) != 2:
