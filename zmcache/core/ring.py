@@ -73,7 +73,18 @@ class Ring:
     Twelve million bytes with 1,000 nodes, 140 kB with one.
     """
 
-    __slots__ = ("_by_id", "_counts", "_direct", "_owning", "_per_node", "_points", "_shift", "_sizes", "epoch", "members")
+    __slots__ = (
+        "_by_id",
+        "_counts",
+        "_direct",
+        "_owning",
+        "_per_node",
+        "_points",
+        "_shift",
+        "_sizes",
+        "epoch",
+        "members",
+    )
 
     EMPTY: ClassVar[Ring]
 
@@ -122,7 +133,7 @@ class Ring:
         position: int = xxhash.xxh3_64_intdigest(key.encode())
         # IndexError, which is a LookupError, when the ring is empty: this line then needs no test of its own.
         owner = self._direct[position >> self._shift]
-        return owner if owner != MIXED else self._points.owners[self._points.find(position)]
+        return owner if owner != MIXED else self._points.owner_of(position)
 
     def owner(self, key: str) -> Member:
         """The node that owns ``key``. Raises `LookupError` when the ring is empty."""
@@ -190,7 +201,7 @@ class Ring:
     def _owner_at(self, position: int) -> str | None:
         if not self._owning:
             return None
-        return self.members[self._points.owners[self._points.find(position)]].node_id
+        return self.members[self._points.owner_of(position)].node_id
 
 
 def _digest(members: Iterable[Member]) -> int:
@@ -208,15 +219,13 @@ def _place(by_id: dict[str, Member], previous: tuple[Member, ...]) -> tuple[Memb
         if member is None and newcomers:
             placed[at] = newcomers.pop()
     placed.extend(reversed(newcomers))
-    packed: list[Member] = []
-    at = 0
-    while at < len(placed):
-        # A hole that no newcomer fills takes the last member; the last may be a hole as well.
-        candidate = placed[at] if placed[at] is not None else placed.pop()
-        if candidate is not None and at < len(placed) + 1:
-            packed.append(candidate)
-            at += 1
-    return tuple(packed)
+    for hole in [at for at, member in enumerate(placed) if member is None]:
+        # A hole that no newcomer fills takes the last member, past any holes at the end.
+        while placed and placed[-1] is None:
+            placed.pop()
+        if hole < len(placed):
+            placed[hole] = placed.pop()
+    return tuple(member for member in placed if member is not None)
 
 
 def _merged(previous: Ring, placed: tuple[Member, ...], counts: Sequence[int]) -> Points | None:
