@@ -88,6 +88,7 @@ class LocalGroup:
         self._asks = Flights()
         self._fallback_pace = TokenBucket(rate=4.0 * settings.max_loads, burst=float(settings.max_loads))
         self._sweep: asyncio.Handle | None = None
+        self._sweep_everything = False
         self._fallbacks = self._sets = self._deletes = 0
         self._loading = None if loader is None else Loading(
             loader,
@@ -279,21 +280,23 @@ class LocalGroup:
 
     def ring_changed(self, *, lease_lost: bool = False) -> None:
         """Shorten, in slices, the lives of what is not ours any more; of everything after a lost lease."""
+        # The ring usually moves right after a lost lease: a sweep of everything that is cut short by it begins again as one.
+        self._sweep_everything = lease_lost or (self._sweep is not None and self._sweep_everything)
         if self._sweep is not None:
             self._sweep.cancel()
         expires_at_s = self._clock() + self.settings.moved_ttl_s
-        self._sweep = self._loop.call_soon(self._shorten_slice, None, expires_at_s, lease_lost)
+        self._sweep = self._loop.call_soon(self._shorten_slice, None, expires_at_s)
 
-    def _shorten_slice(self, cursor: int | None, expires_at_s: float, everything: bool) -> None:
+    def _shorten_slice(self, cursor: int | None, expires_at_s: float) -> None:
         keys, cursor = self._store.visit(cursor, _SWEEP_KEYS)
         for key in keys:
-            if everything or not self._peers.is_ours(key):
+            if self._sweep_everything or not self._peers.is_ours(key):
                 self._store.shorten(key, expires_at_s)
         if cursor is None:
             self._sweep = None
         else:
             # A pause between slices leaves most of the loop to those who ask.
-            self._sweep = self._loop.call_later(0.002, self._shorten_slice, cursor, expires_at_s, everything)
+            self._sweep = self._loop.call_later(0.002, self._shorten_slice, cursor, expires_at_s)
 
     def expire(self, limit: int = 1000) -> bool:
         """Free expired entries, at most ``limit`` of each store; True when there may be more."""

@@ -113,9 +113,7 @@ class Dispatcher:
         self.refused += 1
         self._answer(
             peer,
-            wire.Refusal(
-                wire.VERSION, wire.REFUSAL, request_id, 0, *self._desk.epoch, 0, "", error.code, str(error)[:1024]
-            ),
+            wire.Refusal(wire.VERSION, wire.REFUSAL, request_id, 0, *self._desk.epoch, 0, "", error.code, _text(error)),
         )
 
     def _answer(self, peer: bytes, reply: wire.Reply) -> None:
@@ -200,8 +198,12 @@ class Dispatcher:
             return None
         self._inflight[peer] = inflight
         late = Late(self, peer, request, count, self.last_request_s + request.deadline_ms / 1000)
-        self._deadlines.add(late.deadline_s, late.expire)
+        late.bucket = self._deadlines.add(late.deadline_s, late.expire)
         return late
+
+    def forget(self, late: Late) -> None:
+        """All of it is answered: keep neither its keys nor its values until its deadline."""
+        self._deadlines.discard(late.bucket, late.expire)
 
     def settle(self, peer: bytes, count: int) -> None:
         """That many keys of a connection are answered or given up."""
@@ -224,7 +226,7 @@ class Dispatcher:
             request,
             [at for at, _ in outcomes],
             bytes(outcome.status for _, outcome in outcomes),
-            [outcome.value if outcome.error is None else str(outcome.error)[:1024] for _, outcome in outcomes],
+            [outcome.value if outcome.error is None else _text(outcome.error) for _, outcome in outcomes],
             [
                 wire.FOREVER if outcome.expires_at_s == math.inf else max(0, int((outcome.expires_at_s - now_s) * 1000))
                 for _, outcome in outcomes
@@ -277,7 +279,7 @@ class Dispatcher:
 class Late:
     """The positions of one request that could not be answered at once."""
 
-    __slots__ = ("_came", "_dispatcher", "_left", "_peer", "_planned", "_request", "deadline_s", "flights")
+    __slots__ = ("_came", "_dispatcher", "_left", "_peer", "_planned", "_request", "bucket", "deadline_s", "flights")
 
     def __init__(
         self,
@@ -293,6 +295,7 @@ class Late:
         self._left = count
         self._came: list[tuple[int, Outcome]] = []
         self._planned = False
+        self.bucket = 0
         self.deadline_s = deadline_s
         self.flights: list[tuple[Flight, Waiter]] = []
 
@@ -316,6 +319,8 @@ class Late:
             self._left -= len(came)
             self._dispatcher.settle(self._peer, len(came))
             self._dispatcher._send_outcomes(self._peer, self._request, came)
+            if not self._left:
+                self._dispatcher.forget(self)
 
     def expire(self) -> None:
         """The request's deadline has passed: the asker has told its callers, so nothing is sent."""
@@ -324,6 +329,11 @@ class Late:
             self._left = 0
             for flight, waiter in self.flights:
                 flight.leave(waiter)
+
+
+def _text(error: ZmcacheError) -> str:
+    # What a loader raised may hold anything, lone surrogates from file names too, and those cannot be encoded.
+    return str(error)[:1024].encode(errors="replace").decode()
 
 
 _HANDLERS: dict[int, Callable[[Dispatcher, bytes, wire.Message], None]] = {

@@ -64,7 +64,7 @@ class Batch:
     """Requests of one kind for one group to one peer. ``sinks`` are the consumer's own, one a key; None once filled."""
 
     __slots__ = (
-        "attempt", "bytes", "channel", "consumer", "deadline_s", "flags", "group", "keys", "kind", "open",
+        "attempt", "bucket", "bytes", "channel", "consumer", "deadline_s", "flags", "group", "keys", "kind", "open",
         "opened_s", "request_id", "sinks", "ttls_ms", "unanswered", "values",
     )  # fmt: skip
 
@@ -83,6 +83,7 @@ class Batch:
         self.sinks: list[Any] = []
         self.values: list[bytes] = []
         self.ttls_ms: list[int] = []
+        self.bucket = 0
         self.bytes = 0
         self.open = True
         self.request_id = 0
@@ -254,7 +255,7 @@ class Channel:
             batch.unanswered = len(batch.keys)
             self._inflight_keys += batch.unanswered
             self._inflight_bytes += batch.bytes
-            self._deadlines.add(batch.deadline_s, batch.expire)
+            batch.bucket = self._deadlines.add(batch.deadline_s, batch.expire)
             if self._inflight_keys > self.limits.inflight_requests or self._inflight_bytes > self.limits.inflight_bytes:
                 self.give_up(batch, Busy(f"too much is in flight to {self.name}"))
             elif not self.usable:
@@ -283,6 +284,8 @@ class Channel:
 
     def _forget(self, batch: Batch) -> None:
         self._pending.pop(batch.request_id, None)
+        # Or its keys and values would be kept until its deadline.
+        self._deadlines.discard(batch.bucket, batch.expire)
         self._inflight_keys -= len(batch.keys)
         self._inflight_bytes -= batch.bytes
 

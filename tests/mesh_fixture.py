@@ -1,0 +1,231 @@
+"""A cluster in one process: nodes over the in-memory transport, with loaders that are told what to do and members that come and go by hand.
+
+    async with Cluster("a", "b") as cluster:
+        key = cluster.key_of("b")                  # one that the ring gives to b
+        await cluster.group("a").get(key)
+        async with cluster.client("a") as client: ...
+
+Leaving the block stops everything, and fails the test when a task was left behind or an error went unseen into the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
+from itertools import count
+from typing import Any, Self
+
+from eventually import eventually
+from scripted_loader import ScriptedLoader
+
+from zmcache.calls import Group
+from zmcache.client import Client, make_client
+from zmcache.config import GroupConfig, NodeConfig, NodeSettings
+from zmcache.core.ring import Member
+from zmcache.core.wire import Limits
+from zmcache.discovery.base import Snapshot
+from zmcache.node import Node
+from zmcache.transport.memory import MemoryNetwork, MemoryTransport
+
+
+class Registry:
+    """Who the members are, told to all who watch; ``views`` gives single nodes another idea of it."""
+
+    def __init__(self) -> None:
+        self.revision = 1
+        self.members: dict[str, Member] = {}
+        self.views: dict[str, tuple[Member, ...]] = {}
+        self.watchers: dict[str, HandDiscovery] = {}
+
+    def put(self, member: Member) -> None:
+        """Register, or update, and tell everyone."""
+        self.members[member.node_id] = member
+        self.publish()
+
+    def drop(self, *node_ids: str) -> None:
+        """Take nodes off the list, as when their leases end at once, and tell everyone."""
+        for node_id in node_ids:
+            self.members.pop(node_id, None)
+        self.publish()
+
+    def publish(self) -> None:
+        """Tell everyone, at a new revision."""
+        self.revision += 1
+        for watcher in list(self.watchers.values()):
+            asyncio.get_running_loop().call_soon(watcher.deliver)
+
+
+class HandDiscovery:
+    """A `Discovery` over a `Registry`."""
+
+    def __init__(self, registry: Registry, member: Member) -> None:
+        self.registry = registry
+        self.node_id = member.node_id
+        self.on_snapshot: Callable[[Snapshot], None] | None = None
+        self.on_lost: Callable[[], None] = lambda: None
+
+    async def start(
+        self, member: Member | None, on_snapshot: Callable[[Snapshot], None], on_lost: Callable[[], None]
+    ) -> None:
+        self.on_snapshot, self.on_lost = on_snapshot, on_lost
+        self.registry.watchers[self.node_id] = self
+        if member is not None:
+            self.registry.put(member)
+        self.deliver()
+
+    async def update(self, member: Member) -> None:
+        self.registry.put(member)
+
+    async def stop(self) -> None:
+        self.registry.watchers.pop(self.node_id, None)
+        if self.node_id in self.registry.members:
+            self.registry.drop(self.node_id)
+
+    def deliver(self) -> None:
+        members = self.registry.views.get(self.node_id, tuple(self.registry.members.values()))
+        if self.on_snapshot is not None and self.node_id in self.registry.watchers:
+            self.on_snapshot(Snapshot(self.registry.revision, members))
+
+
+class Cluster:
+    """See the module's docstring. ``settings`` are those of the group ``items``; every node has a loader of its own."""
+
+    def __init__(
+        self,
+        *names: str,
+        loads: bool = True,
+        limits: Limits | None = None,
+        make_loader: Callable[[str], ScriptedLoader] = lambda name: ScriptedLoader(),
+        drain_timeout_s: float = 2.0,
+        **settings: Any,
+    ) -> None:
+        self.names = names
+        self.network = MemoryNetwork()
+        self.registry = Registry()
+        self.nodes: dict[str, Node] = {}
+        self.loaders: dict[str, ScriptedLoader] = {}
+        self.limits = limits or Limits()
+        self._loads = loads
+        self._make_loader = make_loader
+        self._drain_timeout_s = drain_timeout_s
+        self._settings = {"hot_ttl_s": 1.0, "ttl_jitter": 0.0} | settings
+        self._errors: list[dict[str, Any]] = []
+
+    async def __aenter__(self) -> Self:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: self._errors.append(context))
+        for name in self.names:
+            await self.start(name, settle=False)
+        await self.settled()
+        return self
+
+    async def __aexit__(self, exc_type: object, *exc_info: object) -> None:
+        for node in self.nodes.values():
+            await node.stop()
+        if exc_type is None:
+            here = asyncio.current_task()
+            await eventually(lambda: asyncio.all_tasks() == {here})
+            assert not self._errors, self._errors
+
+    async def start(self, name: str, *, settle: bool = True) -> Node:
+        """One more node."""
+        config = NodeConfig(
+            cluster="test",
+            node=NodeSettings(id=name, listen=endpoint(name), drain_timeout_s=self._drain_timeout_s),
+            limits=self.limits,
+            groups={"items": GroupConfig(**self._settings)},
+        )
+        loaders = {}
+        if self._loads:
+            loaders["items"] = self.loaders[name] = self._make_loader(name)
+        node = Node(
+            config,
+            loaders=loaders,
+            transport=lambda: MemoryTransport(self.network, max_message_bytes=self.limits.message_bytes),
+            discovery=lambda member: HandDiscovery(self.registry, member),
+        )
+        await node.start()
+        self.nodes[name] = node
+        if settle:
+            await self.settled()
+        return node
+
+    async def kill(self, name: str) -> None:
+        """As SIGKILL: nobody is told; its lease stands until `Registry.drop`."""
+        self.network.cut(endpoint(name))
+        self.registry.watchers.pop(name)
+        await self.nodes.pop(name).stop()
+
+    async def settled(self) -> None:
+        """Every node's ring is of the latest revision."""
+        await eventually(
+            lambda: all(node.ring().epoch.revision == self.registry.revision for node in self.nodes.values())
+        )
+
+    async def oppose(self) -> None:
+        """Make each of the nodes a and b believe that nearly everything is the other's."""
+        members = self.registry.members
+        for here, there in (("a", "b"), ("b", "a")):
+            self.registry.views[here] = (members[here]._replace(weight=0.002), members[there])
+        self.registry.publish()
+        await self.settled()
+
+    def group(self, name: str) -> Group:
+        """The group ``items`` of a node in this process."""
+        return self.nodes[name].group("items")
+
+    def client(self, *names: str, route: str = "owner", timeout: float = 3.0, **options: Any) -> Client:
+        """A client that knows the addresses of these nodes (all of them where none is named)."""
+        addresses = ",".join(endpoint(name) for name in names or self.names)
+        return make_client(
+            addresses,
+            lambda: MemoryTransport(self.network),
+            route=route,
+            timeout=timeout,
+            limits=self.limits,
+            **options,
+        )
+
+    def keys_of(self, owner: str, stand_in: str | None = None, *, seen_by: str | None = None) -> Iterator[str]:
+        """Keys that the ring (of the node ``seen_by``) gives to ``owner``, and next to ``stand_in``."""
+        ring = (self.nodes[seen_by] if seen_by else next(iter(self.nodes.values()))).ring()
+        for n in count():
+            key = f"key-{n}"
+            owners = [member.node_id for member in ring.owners(key, 2)]
+            if owners[0] == owner and (stand_in is None or owners[1] == stand_in):
+                yield key
+
+    def key_of(self, owner: str, stand_in: str | None = None, *, seen_by: str | None = None) -> str:
+        """The first of `keys_of`."""
+        return next(self.keys_of(owner, stand_in, seen_by=seen_by))
+
+    @property
+    def loaded(self) -> Counter[str]:
+        """How often each key was loaded, on all nodes together."""
+        return sum((loader.loaded for loader in self.loaders.values()), Counter())
+
+
+def endpoint(name: str) -> str:
+    """Where the node of that name listens."""
+    return f"mem://{name}"
+
+
+def mesh_test(test: Callable[[Cluster], Coroutine[Any, Any, None]], *names: str, **options: Any) -> None:
+    """Run ``test`` with a cluster of these nodes."""
+
+    async def main() -> None:
+        async with Cluster(*(names or ("a", "b")), **options) as cluster:
+            await test(cluster)
+
+    asyncio.run(main())
+
+
+@contextlib.contextmanager
+def took_less_than(limit_s: float) -> Iterator[None]:
+    """Fail when the block took longer, in the loop's time."""
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    yield
+    took_s = loop.time() - began_s
+    assert took_s < limit_s, f"took {took_s:.3f} s, limit {limit_s} s"
