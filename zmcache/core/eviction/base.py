@@ -1,0 +1,32 @@
+"""What an eviction policy is: it orders slots, and names the next victim.
+
+The store gives each entry a slot, a small whole number that is used again when the entry has gone. A policy keeps what it needs in arrays indexed by slot, so
+that it holds no second dictionary of the same keys and nothing that the garbage collector has to visit. It decides nothing about bytes, expiry or keys:
+the store tells it what came, what was used and what went, and asks for a victim when the budget is exceeded.
+
+Hits come in batches: the store notes the slots that were used and hands them over before anything that depends on their order. A slot may stand in
+a batch many times, in the order of use; its entry may have gone meanwhile, and another may have come in its place.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class EvictionPolicy(Protocol):
+    """Orders the slots in use. Slots are whole numbers from 1; 0 is never a slot."""
+
+    def inserted(self, slot: int, cost: int) -> None:
+        """A new entry, of ``cost`` bytes, has this slot."""
+
+    def resized(self, slot: int, cost: int) -> None:
+        """The entry was overwritten and costs ``cost`` bytes now. That counts as a use."""
+
+    def touched(self, slots: list[int]) -> None:
+        """These slots were used, oldest use first."""
+
+    def removed(self, slot: int) -> None:
+        """The entry has gone, evicted or not; the slot may be used again."""
+
+    def victim(self) -> int:
+        """The slot to be evicted next; 0 when none is in use. The store removes it, and calls `removed`."""
