@@ -301,11 +301,11 @@ def test_closing_tells_who_waits_starts_nothing_more_and_closes_the_loader() -> 
         flights = [desk.ask(f"k{n}") for n in range(5)]
         await eventually(lambda: bool(loader.calls))
         await desk.loading.aclose()
-        assert [type(desk.results[flight].error) for flight in flights] == [Busy] * 5
+        assert [type(desk.results[flight].error) for flight in flights] == [PeerUnavailable] * 5
         await asyncio.sleep(0)
         assert loader.calls == [["k0"]]
         assert loader.closed
-        with pytest.raises(Busy):
+        with pytest.raises(PeerUnavailable):
             desk.ask("late")
 
     asyncio.run(main())

@@ -148,7 +148,7 @@ class LocalGroup:
         else:
             try:
                 self._loading.add(flight)
-            except Busy as error:
+            except (Busy, PeerUnavailable) as error:
                 self._loads.land(flight, failure(error))
 
     def _abandon_load(self, flight: Flight) -> None:

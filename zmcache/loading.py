@@ -17,7 +17,7 @@ from typing import Protocol
 
 from zmcache.core.flight import Flight, Outcome, failure
 from zmcache.core.wire import FROM_LOADER, NO_SUCH_KEY
-from zmcache.errors import BackendError, Busy, LoaderFailed, LoadTimeout, ZmcacheError
+from zmcache.errors import BackendError, Busy, LoaderFailed, LoadTimeout, PeerUnavailable, ZmcacheError
 
 
 class Loader(Protocol):
@@ -82,9 +82,9 @@ class Loading:
         self.failed_keys = 0
 
     def add(self, flight: Flight) -> None:
-        """Load this flight's key soon. Raises `Busy` when the queue is full, or after `aclose`."""
+        """Load this flight's key soon. Raises `Busy` when the queue is full, `PeerUnavailable` after `aclose`."""
         if self._closed:
-            raise Busy("the node is stopping")
+            raise _stopping()
         if len(self._queue) >= self._max_queued:
             raise Busy(f"{len(self._queue)} keys wait for loader {self._loader.name}, limit {self._max_queued}")
         self._queue[flight] = None
@@ -122,7 +122,7 @@ class Loading:
         self._closed = True
         queue, self._queue = self._queue, {}
         for flight in queue:
-            self._on_result(flight, failure(Busy("the node is stopping")))
+            self._on_result(flight, failure(_stopping()))
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
@@ -158,8 +158,8 @@ class Loading:
         keys = list(call.flights)
         self.loader_calls += 1
         outcomes: dict[str, Outcome] = {}
-        # What waiters hear if this task is cancelled from outside.
-        error: ZmcacheError = Busy("the load was cancelled")
+        # What waiters hear if this task is cancelled from outside: `aclose` does that, or nobody waits.
+        error: ZmcacheError = _stopping()
         try:
             async with asyncio.timeout(self._load_timeout_s) as timer:
                 found = await self._loader.load(keys)
@@ -209,3 +209,8 @@ class Loading:
                 )
             )
         return Outcome(value, FROM_LOADER, math.inf)
+
+
+def _stopping() -> PeerUnavailable:
+    # Not `Busy`, which is an answer: this sends a caller from another node on to the next one.
+    return PeerUnavailable("the node is stopping")

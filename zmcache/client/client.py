@@ -7,6 +7,7 @@ cannot be reached. Only a newer topology is adopted, so a node that lags behind 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
@@ -112,7 +113,8 @@ class Client:
         group = self._groups.get(name)
         if group is None:
             assert self._route is not None
-            group = self._groups[name] = ClientGroup(name, self._route, self._timeout_s)
+            assert self._wake is not None
+            group = self._groups[name] = ClientGroup(name, self._route, self._timeout_s, self._wake.set)
         return group
 
     async def topology(self, *, timeout: float | None = None) -> Topology:
@@ -173,10 +175,11 @@ class Client:
         try:
             while waiting:
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                for future in done:
-                    if future.exception() is None:
+                # Every one is looked at, or asyncio would report the failures among them as unseen.
+                failures = {future: future.exception() for future in done}
+                for future, error in failures.items():
+                    if error is None:
                         return future.result()
-                    error = future.exception()
         finally:
             for future in waiting:
                 future.cancel()
@@ -197,10 +200,8 @@ class Client:
     async def _keep_fresh(self, mesh: Mesh) -> None:
         assert self._wake is not None
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), _REFRESH_IDLE_S)
-            except TimeoutError:
-                pass  # the idle look
             self._wake.clear()
             candidates, self._hint = self._candidates(mesh), None
             try:
@@ -211,7 +212,7 @@ class Client:
             await asyncio.sleep(REFRESH_PAUSE_S)
 
     async def _adopt(self, mesh: Mesh, topology: Topology) -> None:
-        if mesh.ring and topology.revision <= mesh.ring.epoch.revision:
+        if mesh.ring and not _is_newer(topology, mesh.ring):
             return
         assert self._loop is not None
         ring = await self._loop.run_in_executor(
@@ -220,9 +221,19 @@ class Client:
         mesh.adopt(ring)
 
 
+def _is_newer(topology: Topology, ring: Ring) -> bool:
+    # Nodes hold members that vanished all at once in their rings for a while (zmcache.node.membership). Of two rings of one
+    # revision, the one that lacks some of the other's members is the one that has let go of them.
+    return topology.revision > ring.epoch.revision or (
+        topology.revision == ring.epoch.revision and set(topology.members) < set(ring.members)
+    )
+
+
 def _topology(reply: Reply) -> Topology:
     if not isinstance(reply, Members):
         raise ProtocolError(f"asked for the topology, got kind {reply.kind}")
+    if not reply.node_ids:
+        raise ProtocolError("got a topology without any node")
     rows = zip(reply.node_ids, reply.endpoints, reply.weights, reply.zones, reply.states, strict=True)
     return Topology(reply.revision, tuple(Member(*row) for row in rows))
 

@@ -10,7 +10,7 @@ A batch that fails because its node is gone is asked once more elsewhere: at the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final, TypeVar, overload
 
@@ -41,8 +41,10 @@ _DEADLINE: Final = "no answer within the call's deadline"
 class ClientGroup:
     """A named cache in the cluster: ``client.group("items")``. Values are bytes. Safe to use from many tasks of one loop."""
 
-    def __init__(self, name: str, route: Route, timeout_s: float) -> None:
+    def __init__(self, name: str, route: Route, timeout_s: float, on_unreachable: Callable[[], None]) -> None:
+        """``on_unreachable`` is called when a node could not be reached: the ring may have changed."""
         self.name = name
+        self._on_unreachable = on_unreachable
         self._route = route
         self._timeout_s = timeout_s
         self._key_bytes = route.mesh.limits.key_bytes
@@ -79,9 +81,10 @@ class ClientGroup:
 
         Raises `PartialResult`, with what was found, when some keys failed.
         """
-        wanted = list(dict.fromkeys(keys))
+        wanted = list(keys)
         for key in wanted:
             check_key(key, self._key_bytes)
+        wanted = list(dict.fromkeys(wanted))
         futures = [self._ask(key, timeout) for key in wanted]
         values: dict[str, bytes] = {}
         errors: dict[str, ZmcacheError] = {}
@@ -97,7 +100,8 @@ class ClientGroup:
         finally:
             # Cancelled half-way: nobody will look at the rest.
             for future in futures:
-                future.cancel()
+                if not future.cancel() and not future.cancelled():
+                    future.exception()
         if errors:
             raise PartialResult(values, errors)
         return values
@@ -178,12 +182,16 @@ class ClientGroup:
     def on_answer(self, batch: Batch, answer: Answer) -> None:
         """Some positions of a batch were answered."""
         flights = self._flights
+        gone: list[_Flight] = []
         for flight, status, value, life_ms in batch.fill(answer):
+            if status >= FIRST_ERROR:
+                if status == PeerUnavailable.code:
+                    gone.append(flight)
+                else:
+                    self._failed(batch, [flight], from_code(status, value))
+                continue
             if flights.get(flight[0]) is flight:
                 del flights[flight[0]]
-            if status >= FIRST_ERROR:
-                _fail(flight, from_code(status, value))
-                continue
             row = (value, status, life_ms)
             future = flight[1]
             if not future.done():
@@ -192,12 +200,21 @@ class ClientGroup:
                 for future in flight[3::2]:
                     if not future.done():
                         future.set_result(row)
+        if gone:
+            # What the node says of keys whose loads it has given up because it is stopping.
+            self._failed(batch, gone, PeerUnavailable(f"{batch.channel.name} is stopping", peer=batch.channel.name))
 
     def on_failure(self, batch: Batch, error: ZmcacheError) -> None:
         """The rest of a batch will not be answered."""
-        retry = isinstance(error, PeerUnavailable) and batch.attempt == 0
+        self._failed(batch, batch.unfilled(), error)
+
+    def _failed(self, batch: Batch, flights: list[_Flight], error: ZmcacheError) -> None:
+        unreachable = isinstance(error, PeerUnavailable)
+        if unreachable:
+            self._on_unreachable()
+        retry = unreachable and batch.attempt == 0
         again: dict[Channel, Batch] = {}
-        for flight in batch.unfilled():
+        for flight in flights:
             channel = self._route.other_channel(flight[0], batch.channel) if retry else None
             if channel is not None:
                 other = again.get(channel)
@@ -213,7 +230,8 @@ class ClientGroup:
 
     def _ask_again(self, batch: Batch, flight: _Flight) -> None:
         if batch.kind == GET:
-            batch.add(flight[0], flight, max(flight[2::2]))
+            # Not the latest of its callers' deadlines: the first caller, and its neighbours here, have no timer but the batch's.
+            batch.add(flight[0], flight, flight[2])
         else:
             self._add_write(batch, flight)
 

@@ -28,7 +28,6 @@ still be read, so that the sender can be told. `None` stands in ``value_flags`` 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -72,6 +71,7 @@ FOREVER: Final = -1  # in ttls_ms and lives_ms: does not expire
 MAX_DEADLINE_MS: Final = 24 * 3600 * 1000
 MAX_TTL_MS: Final = 100 * 365 * 24 * 3600 * 1000
 _MAX_TEXT: Final = 4096
+_MAX_WEIGHT: Final = 1000.0  # a ring has points in proportion: one absurd number must not fill a reader's memory
 _MAX_ROWS: Final = 4096  # rows of a MEMBERS or FIGURES message
 _HEADER: Final = 8
 
@@ -416,8 +416,8 @@ def _read_members(fields: list[Any], limits: Limits) -> Members:
     count = len(fields[8])  # a wrong type raises TypeError, which is the point
     for at in (8, 9, 11, 12):
         _column(fields, at, {str}, count)
-    # What no ring could be built from must not get as far as one.
-    if not all(0 < weight < math.inf for weight in _column(fields, 10, {int, float}, count)):
+    # What no ring could be built from must not get as far as one; a NaN fails here too.
+    if not all(0 < weight <= _MAX_WEIGHT for weight in _column(fields, 10, {int, float}, count)):
         raise ValueError
     return Members(*fields[: _HEADER + 5])
 

@@ -20,7 +20,7 @@ from zmcache.core import wire
 from zmcache.core.flight import Flight, Outcome, Waiter
 from zmcache.core.ring import Epoch
 from zmcache.deadlines import Deadlines
-from zmcache.errors import Busy, ProtocolError, UnknownGroup, ZmcacheError
+from zmcache.errors import Busy, PeerUnavailable, ProtocolError, UnknownGroup, ZmcacheError
 from zmcache.group import ABSENT, LocalGroup, hit
 
 _log = logging.getLogger("zmcache.node")
@@ -93,7 +93,8 @@ class Dispatcher:
             self._refuse_frame(peer, error)
             return
         if not self.serving and request.kind != wire.PING:
-            self._refuse(peer, request.request_id, Busy("the node is starting or stopping"))
+            # Not `Busy`, which is an answer: this sends the asker on to the next node.
+            self._refuse(peer, request.request_id, PeerUnavailable("the node is starting or stopping"))
         else:
             handler(self, peer, request)
 

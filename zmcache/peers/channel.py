@@ -27,7 +27,7 @@ from typing import Any, Final, Protocol
 from zmcache.core import wire
 from zmcache.core.ring import Epoch
 from zmcache.deadlines import Deadlines
-from zmcache.errors import Busy, DeadlineExceeded, PeerUnavailable, ProtocolError, ZmcacheError, from_code
+from zmcache.errors import Busy, ConfigError, DeadlineExceeded, PeerUnavailable, ProtocolError, ZmcacheError, from_code
 from zmcache.transport.base import Connection, Transport
 
 BEAT_S: Final = 0.4
@@ -177,6 +177,7 @@ class Channel:
         self._deadlines = deadlines
         self._on_epoch = on_epoch
         self._clock = clock
+        self._where = endpoint if name == endpoint else f"{name} at {endpoint}"
         self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
         self._outbox: list[Batch] = []
@@ -219,7 +220,7 @@ class Channel:
         self._connect()
         if not self.usable:
             future.set_exception(
-                PeerUnavailable(f"{self.name} at {self.endpoint} is {self.state.value}", peer=self.name)
+                PeerUnavailable(f"{self._where} is {self.state.value}", peer=self.name)
             )
             return future
         self._next_id += 1
@@ -230,7 +231,7 @@ class Channel:
             self._pending.pop(request_id, None)
             if not future.done():
                 future.set_exception(
-                    DeadlineExceeded(f"no answer from {self.name} at {self.endpoint} within the deadline")
+                    DeadlineExceeded(f"no answer from {self._where} within the deadline")
                 )
 
         self._deadlines.add(deadline_s, expire)
@@ -260,17 +261,23 @@ class Channel:
                 self.give_up(batch, Busy(f"too much is in flight to {self.name}"))
             elif not self.usable:
                 self.give_up(
-                    batch, PeerUnavailable(f"{self.name} at {self.endpoint} is {self.state.value}", peer=self.name)
+                    batch, PeerUnavailable(f"{self._where} is {self.state.value}", peer=self.name)
                 )
             elif self.state is not State.UP or self._backlog or not self._send(batch):
                 self._backlog.append(batch)
 
     def _send(self, batch: Batch) -> bool:
+        """False when it has to wait for `on_writable`."""
         assert self._connection is not None
         self._next_id += 1
         batch.request_id = self._next_id
-        if not self._connection.send_nowait(batch.encode(self.epoch, self._clock())):
-            return False
+        try:
+            if not self._connection.send_nowait(batch.encode(self.epoch, self._clock())):
+                return False
+        except ProtocolError as error:
+            # Larger than the transport takes: no batch behind it may suffer for that.
+            self.give_up(batch, error)
+            return True
         self._pending[batch.request_id] = batch
         return True
 
@@ -294,7 +301,12 @@ class Channel:
     def _connect(self) -> None:
         if self.state is State.NEW:
             self.state = State.CONNECTING
-            self._connection = self._transport.connect(self.endpoint, self)
+            try:
+                self._connection = self._transport.connect(self.endpoint, self)
+            except ConfigError as error:
+                # Somebody registered what is no address: for the callers, a peer that cannot be reached.
+                _log.warning("%s cannot be reached: %s", self.name, error)
+                self.state = State.DOWN
 
     def on_connected(self) -> None:
         """From the transport."""
@@ -316,21 +328,23 @@ class Channel:
         """From the transport."""
         if self.state is not State.CLOSED:
             if self.state is State.UP or self.state is State.SUSPECT:
-                _log.warning("%s at %s is gone: %s", self.name, self.endpoint, reason)
+                _log.warning("%s is gone: %s", self._where, reason)
             self.state = State.DOWN
-            self._fail_all(PeerUnavailable(f"{self.name} at {self.endpoint}: {reason}", peer=self.name))
+            self._fail_all(PeerUnavailable(f"{self._where}: {reason}", peer=self.name))
 
     def on_frame(self, frame: bytes) -> None:
         """From the transport."""
         self._heard = True
         if self.state is State.SUSPECT:
-            _log.warning("%s at %s answers again", self.name, self.endpoint)
+            _log.warning("%s answers again", self._where)
             self.state = State.UP
         try:
             reply = wire.decode(frame, self.limits)
-        except ProtocolError as error:
+        except wire.BadFrame as error:
             self.garbage += 1
             _log.debug("a bad frame from %s: %s", self.name, error)
+            if error.request_id is not None:
+                self._fail(error.request_id, error)
             return
         waiting = self._pending.get(reply.request_id)
         if isinstance(waiting, Batch):
@@ -359,6 +373,14 @@ class Channel:
             self.give_up(batch, from_code(reply.code, reply.message))
         else:
             self.garbage += 1
+            self.give_up(batch, ProtocolError(f"{self.name} answered with kind {reply.kind}"))
+
+    def _fail(self, request_id: int, error: ZmcacheError) -> None:
+        waiting = self._pending.pop(request_id, None)
+        if isinstance(waiting, Batch):
+            self.give_up(waiting, error)
+        elif waiting is not None and not waiting.done():
+            waiting.set_exception(error)
 
     def _fail_all(self, error: ZmcacheError) -> None:
         pending, self._pending = self._pending, {}
@@ -381,9 +403,9 @@ class Channel:
         elif self._ping_out:
             self._missed += 1
             if self._missed == MISSED_BEATS and self.state is State.UP:
-                _log.warning("%s at %s does not answer pings", self.name, self.endpoint)
+                _log.warning("%s does not answer pings", self._where)
                 self.state = State.SUSPECT
-                self._fail_all(PeerUnavailable(f"{self.name} at {self.endpoint} does not answer pings", peer=self.name))
+                self._fail_all(PeerUnavailable(f"{self._where} does not answer pings", peer=self.name))
         self._heard = False
         if not self._ping_out and (self._pending or self._used or self.state is State.SUSPECT):
             self._next_id += 1

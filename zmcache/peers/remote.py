@@ -97,14 +97,18 @@ class RemotePeers:
         now_s = self._mesh.clock()
         for errand, status, value, life_ms in batch.fill(answer):
             if status >= FIRST_ERROR:
-                errand.on_answer(failure(from_code(status, str(value))))
+                self._failed(batch, errand, from_code(status, str(value)))
             else:
                 errand.on_answer(Outcome(value, status, math.inf if life_ms < 0 else now_s + life_ms / 1000))
 
     def on_failure(self, batch: Batch, error: ZmcacheError) -> None:
         """From the channel."""
         for errand in batch.unfilled():
-            if batch.attempt == 0 and isinstance(error, PeerUnavailable):
-                self._ask_stand_in(errand)
-            else:
-                errand.on_answer(failure(error))
+            self._failed(batch, errand, error)
+
+    def _failed(self, batch: Batch, errand: _Errand, error: ZmcacheError) -> None:
+        # A peer that says so itself is stopping: no answer either.
+        if batch.attempt == 0 and isinstance(error, PeerUnavailable):
+            self._ask_stand_in(errand)
+        else:
+            errand.on_answer(failure(error))

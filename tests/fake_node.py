@@ -1,0 +1,73 @@
+"""A listener that says what a test tells it to: for everything that a correct node would not do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from zmcache.core import wire
+from zmcache.core.ring import Member, Ring
+from zmcache.core.wire import Limits
+from zmcache.transport.memory import MemoryNetwork, MemoryTransport
+
+Handler = Callable[[bytes, Any], None]
+
+
+class FakeNode:
+    """Answers TOPOLOGY with itself (or ``members``) and PING with a pong; a GET, SET or DELETE is ``handle``'s, or kept in ``requests``."""
+
+    def __init__(self, network: MemoryNetwork, name: str = "fake", *, members: list[Member] | None = None) -> None:
+        self.members = members if members is not None else [Member(name, f"mem://{name}")]
+        self.revision = 1
+        self.requests: list[tuple[bytes, Any]] = []
+        self.queries = 0
+        self.handle: Handler = lambda peer, request: None
+        self.topology: Callable[[bytes, int], None] = self.send_members
+        self._listener = MemoryTransport(network).listen(f"mem://{name}", self._on_frame)
+
+    @property
+    def header(self) -> tuple[int, int]:
+        """Revision and digest of the ring of ``members``."""
+        return Ring.build(self.members, self.revision).epoch if self.members else (self.revision, 0)
+
+    def send(self, peer: bytes, frame: bytes) -> None:
+        """Any bytes at all."""
+        self._listener.send_nowait(peer, frame)
+
+    def send_members(self, peer: bytes, request_id: int) -> None:
+        """The answer to TOPOLOGY."""
+        head = (wire.VERSION, wire.MEMBERS, request_id, 0, *self.header, 0, "")
+        columns = list(zip(*[member[:5] for member in self.members], strict=True)) or [()] * 5
+        self.send(peer, wire.encode(wire.Members(*head, *map(list, columns))))  # type: ignore[arg-type]  # five columns
+
+    def answer(
+        self, peer: bytes, request_id: int, *rows: Any, positions: list[int] | None = None, **changes: Any
+    ) -> None:
+        """An ANSWER whose rows are values (found at the owner), or (status, value) pairs."""
+        pairs = [row if isinstance(row, tuple) else (wire.FROM_OWNER, row) for row in rows]
+        answer = wire.Answer(
+            *(wire.VERSION, wire.ANSWER, request_id, 0, *self.header, 0, ""),
+            positions, bytes(status for status, _ in pairs), [value for _, value in pairs], [wire.FOREVER] * len(pairs),
+        )  # fmt: skip
+        self.send(peer, wire.encode(answer._replace(**changes)))
+
+    def echo(self, peer: bytes, request: Any) -> None:
+        """A ``handle`` that gives each key its own name as a value."""
+        self.answer(peer, request.request_id, *[key.encode() for key in request.keys])
+
+    def _on_frame(self, peer: bytes, frame: bytes) -> None:
+        request = wire.decode(frame, Limits())
+        if request.kind == wire.PING:
+            self.send(
+                peer, wire.encode(wire.Query(wire.VERSION, wire.PONG, request.request_id, 0, *self.header, 0, ""))
+            )
+        elif request.kind == wire.TOPOLOGY:
+            self.queries += 1
+            self.topology(peer, request.request_id)
+        else:
+            self.requests.append((peer, request))
+            self.handle(peer, request)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._listener.close()
