@@ -13,21 +13,45 @@ Endpoints are URLs: ``tcp://host:port`` (port 0 asks the system for one when lis
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
+
+
+class TransportStatistics(NamedTuple):
+    """A snapshot. Counters only grow, also past the closing of what they counted; the others say how it is now."""
+
+    frames_in: int
+    """Frames given to a handler."""
+    frames_out: int
+    """Frames handed over for sending; what was queued for a slow peer counts when it leaves the queue."""
+    dropped: Mapping[str, int]
+    """Frames dropped, by reason: ``peer gone``, ``peer slow``, ``shape``, ``oversize``, ``closed``."""
+    connections: int
+    """Connections that are ready now."""
+    listeners: int
+    """Listeners that are open now."""
+    queued_bytes: int
+    """Bytes that listeners hold for peers that do not read fast enough."""
 
 
 class ConnectionHandler(Protocol):
-    """What the user of a connection provides. None of these may raise."""
+    """What the user of a connection provides. None of these may raise; what one raises is logged, and no more.
+
+    A frame that had arrived when the connection broke is delivered before `on_disconnected` wherever it was seen by
+    then; rarely one comes after it. Users tell stale answers by their own request ids.
+    """
 
     def on_connected(self) -> None:
         """The connection is ready; called again after each reconnect."""
 
     def on_disconnected(self, reason: str) -> None:
-        """The connection was lost, or an attempt to make it failed. Frames sent and not answered have no answer coming."""
+        """The connection was lost, or an attempt to make it failed. Frames sent and not answered have no answer coming.
+
+        Called once for each loss and once for each failed attempt; the transport goes on trying.
+        """
 
     def on_writable(self) -> None:
-        """After `send_nowait` returned False: it is worth trying again."""
+        """After `send_nowait` returned False: it is worth trying again. After `on_connected`, where both are due."""
 
     def on_frame(self, frame: bytes) -> None:
         """One whole frame from the listener."""
@@ -37,10 +61,16 @@ class Connection(Protocol):
     """The asking side: one per peer."""
 
     def send_nowait(self, frame: bytes) -> bool:
-        """Hand the frame over; False when there is no connection or it is full, and nothing was sent."""
+        """Hand the frame over; False when there is no connection, it is full or it is closed, and nothing was sent.
+
+        Raises `ProtocolError` for a frame over the transport's limit: the peer would cut the connection for it.
+        """
 
     def close(self) -> None:
-        """Drop what was not sent and stop reconnecting. No callback comes after this. Idempotent."""
+        """Drop what was not sent and stop reconnecting. No callback comes after this. Idempotent.
+
+        Raises `LifecycleError` from another loop or thread, or after a fork; so do all calls below but `send_nowait`.
+        """
 
 
 class Listener(Protocol):
@@ -51,10 +81,13 @@ class Listener(Protocol):
         """Where it is bound, with the real port."""
 
     def send_nowait(self, peer: bytes, frame: bytes) -> bool:
-        """Answer one peer; False when the frame was dropped (the peer is gone, or does not read)."""
+        """Answer one peer; False when the frame was dropped (the peer is gone or does not read, the frame is too large)."""
 
     def close(self) -> None:
-        """Stop taking frames; what was already handed over still goes out for a moment. Idempotent."""
+        """Stop taking frames; what was already handed over still goes out for a moment. Idempotent.
+
+        Does not wait. Where there was traffic the address is taken until that moment, a tenth of a second, has passed.
+        """
 
 
 class Transport(Protocol):
@@ -68,6 +101,9 @@ class Transport(Protocol):
 
         Raises `ConfigError` when the address cannot be bound, naming it and the system's reason.
         """
+
+    def statistics(self) -> TransportStatistics:
+        """What it did and how it stands."""
 
     def close(self) -> None:
         """Close everything it made. Idempotent."""
