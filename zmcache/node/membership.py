@@ -52,6 +52,8 @@ class Membership:
     def on_snapshot(self, snapshot: Snapshot) -> None:
         """From the discovery."""
         gone = suddenly_gone(self._mesh.ring.members, snapshot, self._self_id)
+        # Those who are held already are still in the ring; their minute runs on.
+        gone = [member for member in gone if member.node_id not in self._held]
         if gone:
             _log.warning(
                 "%d of %d members vanished at once; those that answer stay for a minute",
