@@ -14,7 +14,8 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final, Self
 
 from zmcache.calls import Group
@@ -24,7 +25,7 @@ from zmcache.core.ring import Epoch, Member, Ring
 from zmcache.core.settings import GroupSettings
 from zmcache.deadlines import Deadlines
 from zmcache.discovery.base import Discovery, Snapshot
-from zmcache.errors import DiscoveryError, LifecycleError, UnknownGroup
+from zmcache.errors import ConfigError, DiscoveryError, LifecycleError, UnknownGroup
 from zmcache.loading import Loader
 from zmcache.node.dispatch import Dispatcher
 from zmcache.node.figures import figures_of
@@ -38,6 +39,15 @@ _HOUSEKEEPING_S: Final = 0.5
 _QUIET_S: Final = 0.5  # no request for this long: everyone has heard that the node is leaving
 
 _log = logging.getLogger("zmcache.node")
+
+
+@contextmanager
+def _concerning(path: str) -> Iterator[None]:
+    """A `ConfigError` that comes out of the block is about the setting at ``path``."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(error.expected, path=path) from error
 
 
 class Node:
@@ -107,13 +117,14 @@ class Node:
 
     async def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         config = self.config
-        loaders = {
-            name: self._given_loaders.get(name) or make_loader(group.loader, group.max_loads)
-            for name, group in config.groups.items()
-        }
+        loaders = {}
+        for name, group in config.groups.items():
+            with _concerning(f"groups.{name}.loader"):
+                loaders[name] = self._given_loaders.get(name) or make_loader(group.loader, group.max_loads)
         self._deadlines = Deadlines(loop)
         self._transport = self._make_transport()
-        self._listener = self._transport.listen(config.node.listen, lambda peer, frame: self._on_frame(peer, frame))
+        with _concerning("node.listen"):
+            self._listener = self._transport.listen(config.node.listen, lambda peer, frame: self._on_frame(peer, frame))
         endpoint = config.node.advertise or self._listener.endpoint
         node_id = config.node.id or endpoint.partition("://")[2]
         self._member = config.node.member()._replace(node_id=node_id, endpoint=endpoint, protocol=wire.VERSION)
@@ -131,7 +142,7 @@ class Node:
         await self._membership.wait_ring()
         self._dispatcher.serving = True
         self._keep_house()
-        _log.info("node %s serves at %s (bound to %s)", node_id, endpoint, self._listener.endpoint)
+        _log.debug("node %s serves at %s (bound to %s)", node_id, endpoint, self._listener.endpoint)
 
     async def drain(self) -> None:
         """Leave the ring, go on answering until it is quiet and nothing is in flight, at most ``drain_timeout``."""

@@ -1,0 +1,86 @@
+"""A client for the time of one command, and what the commands that ask have in common: where, which group, for how
+long.
+
+No environment variable stands for these options: ``ZMCACHE_*`` are settings of nodes, and a config refuses those that
+it does not know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import click
+import uvloop
+
+import zmcache
+from zmcache.cli.ending import MISUSED, Ended, one_line
+from zmcache.cli.options import duration
+
+T = TypeVar("T")
+
+DEFAULT_NODES: Final = "127.0.0.1:7401"
+_GROUP_FIGURE: Final = ".budget_bytes"  # every group reports it, so it tells which groups there are
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Whom to ask, and for how long."""
+
+    nodes: str
+    timeout_s: float
+
+
+def asks(command: Callable[..., None]) -> Callable[..., None]:
+    """The options ``--nodes`` and ``--timeout``."""
+    command = click.option(
+        "--timeout",
+        "timeout_s",
+        default="3s",
+        show_default=True,
+        metavar="DURATION",
+        callback=duration,
+        help="How long an answer may take.",
+    )(command)
+    return click.option(
+        "--nodes", default=DEFAULT_NODES, show_default=True, metavar="HOST:PORT,...", help="Nodes to ask; one is enough to find all."
+    )(command)  # fmt: skip
+
+
+def in_group(command: Callable[..., None]) -> Callable[..., None]:
+    """The option ``--group``."""
+    return click.option("--group", metavar="NAME", help="The group; where the cluster has one only, that one.")(command)
+
+
+def ask(where: Where, question: Callable[[zmcache.Client], Awaitable[T]]) -> T:
+    """Connect, ask, close. Ends the command with one line when that fails."""
+
+    async def run() -> T:
+        # Whoever types a command waits as long to be told that nobody is there as for an answer.
+        async with zmcache.connect(where.nodes, timeout=where.timeout_s, connect_timeout=where.timeout_s) as client:
+            return await question(client)
+
+    with one_line(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run())
+
+
+async def choose_group(client: zmcache.Client, name: str | None) -> zmcache.ClientGroup:
+    """The group of that name; without a name the only one that there is. Ends the command where there are several."""
+    if name is None:
+        names = group_names(await client.statistics())
+        if len(names) != 1:
+            raise Ended(f"say which group with --group; there are: {', '.join(names) or 'none'}", MISUSED)
+        name = names[0]
+    return client.group(name)
+
+
+def group_names(statistics: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The groups that the nodes have, by the names of their counters."""
+    figures = {figure for counters in statistics.values() for figure in counters}
+    return sorted(
+        figure.removeprefix("group.").removesuffix(_GROUP_FIGURE)
+        for figure in figures
+        if figure.startswith("group.") and figure.endswith(_GROUP_FIGURE)
+    )

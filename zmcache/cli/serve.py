@@ -1,0 +1,141 @@
+"""``zmcache serve``: the life of a process that is one node.
+
+Start, say so in one line, wait to be asked to stop, drain, stop. SIGTERM, SIGINT and the end of the process that
+launched it ask alike. Asked a second time it stops at once; a third signal meets the default handler, so that nothing
+that hangs can keep the process.
+
+The launcher's end is seen through a socket that only it holds (``--parent-pipe``, not for people): the system closes it
+however the launcher ends, which a signal on the parent's death does not promise. Through the same socket the node says
+that it serves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import click
+import uvloop
+
+from zmcache.cli import collector
+from zmcache.cli.ending import FAILED, one_line
+from zmcache.cli.files import read_cluster
+from zmcache.cli.logs import log_level_option, log_to_stderr
+from zmcache.cli.options import FILE
+from zmcache.cli.stopping import Stop, unless
+from zmcache.config import NodeConfig, is_cluster_file, load_node
+from zmcache.errors import ConfigError
+from zmcache.node import Node
+
+SERVES: Final = b"serves\n"
+"""What a node writes to its launcher's socket, once."""
+
+_log = logging.getLogger("zmcache.serve")
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option("--node", "node_id", metavar="ID", help="Which node of a cluster file to run.")
+@click.option(
+    "--etcd", multiple=True, metavar="HOST:PORT", help="Use this etcd, whatever the file says; may be repeated."
+)
+@log_level_option
+@click.option("--parent-pipe", type=click.IntRange(min=3), hidden=True)
+@click.pass_context
+def serve(
+    ctx: click.Context,
+    /,
+    *,
+    file: Path,
+    node_id: str | None,
+    etcd: tuple[str, ...],
+    log_level: str,
+    parent_pipe: int | None,
+) -> None:
+    """Run one node, from a node FILE, or from a cluster FILE and the id of one of its nodes.
+
+    SIGTERM and Ctrl-C leave the ring, finish what is in flight and exit 0; a second one stops at once. Loaders are
+    looked for in the working directory, too.
+    """
+    log_to_stderr(log_level)
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    with one_line(), _named(file, node_id):
+        config = load_node(file, node_id=node_id, etcd=etcd or None)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            code = runner.run(_live(config, parent_pipe))
+    ctx.exit(code)
+
+
+async def _live(config: NodeConfig, parent_pipe: int | None) -> int:
+    """From start to stop; the exit code. Raises what `Node.start` raises."""
+    stop = Stop(asyncio.get_running_loop(), _log_reason)
+    with _launcher(parent_pipe, stop) as launcher:
+        node = Node(config)
+        if not await unless(stop.asked, node.start()):
+            return 0
+        collector.settle()
+        click.echo(f"{node.member.node_id} serves at {node.member.endpoint} (pid {os.getpid()})")
+        if launcher is not None:
+            with suppress(OSError):  # gone already: its end arrives as such
+                launcher.send(SERVES)
+        await stop.asked.wait()
+        drained = await unless(stop.asked_again, node.drain())
+        await node.stop()
+        _log.info("%s stopped%s", node.member.node_id, "" if drained else " at once, what was in flight is lost")
+        return 0 if drained else FAILED
+
+
+def _log_reason(reason: str) -> None:
+    _log.info("%s: leaving the ring, finishing what is in flight", reason)
+
+
+@contextmanager
+def _launcher(descriptor: int | None, stop: Stop) -> Iterator[socket.socket | None]:
+    """The launcher's socket, whose end of stream asks to stop; None where nobody launched this process."""
+    if descriptor is None:
+        yield None
+        return
+    # What a loader starts must not hold the socket open.
+    os.set_inheritable(descriptor, False)
+    loop = asyncio.get_running_loop()
+    with socket.socket(fileno=descriptor) as launcher:
+        launcher.setblocking(False)
+
+        def on_end() -> None:
+            loop.remove_reader(launcher)
+            stop.ask("the launcher is gone")
+
+        # It never writes: readable means its end.
+        loop.add_reader(launcher, on_end)
+        try:
+            yield launcher
+        finally:
+            loop.remove_reader(launcher)
+
+
+@contextmanager
+def _named(file: Path, node_id: str | None) -> Iterator[None]:
+    """What is wrong with a setting only shows when the node starts, a port in use for one: then, too, the message names
+    the file and the place in it.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        if error.file:
+            raise
+        path = error.path
+        if is_cluster_file(file):
+            index = [node.id for node in read_cluster(file).nodes].index(
+                node_id or os.environ.get("ZMCACHE_NODE_ID", "")
+            )
+            path = re.sub(r"^node\b", f"nodes[{index}]", path)
+        raise ConfigError(error.expected, file=str(file), path=path) from error
