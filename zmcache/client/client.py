@@ -200,8 +200,10 @@ class Client:
     async def _keep_fresh(self, mesh: Mesh) -> None:
         assert self._wake is not None
         while True:
+            # Not wait_for: before Python 3.12 it loses a cancellation that comes together with the event, and `aclose` would hang.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _REFRESH_IDLE_S)
+                async with asyncio.timeout(_REFRESH_IDLE_S):
+                    await self._wake.wait()
             self._wake.clear()
             candidates, self._hint = self._candidates(mesh), None
             try:
