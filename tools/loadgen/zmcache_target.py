@@ -76,5 +76,5 @@ async def open_zmcache(
         except (zmcache.ConfigError, ValueError) as exc:
             raise TargetRefused(str(exc)) from exc
         except zmcache.ZmcacheError as exc:
-            raise TargetUnavailable(f"no node answers at {nodes}: {exc}") from exc
+            raise TargetUnavailable(str(exc)) from exc  # the client names the addresses
         yield target
