@@ -54,6 +54,10 @@ class Deadlines:
             self._timer.cancel()
             self._timer = None
 
+    @property
+    def _armed(self) -> bool:
+        return self._timer is not None
+
     def _arm(self, bucket: int) -> None:
         if self._closed:
             return
@@ -73,5 +77,5 @@ class Deadlines:
                 except Exception:
                     _log.exception("a deadline's callback failed")
         # A callback may have armed the timer for a deadline of its own, further off than the next one here.
-        if self._buckets and (self._timer is None or min(self._buckets) < self._timer_at):
+        if self._buckets and not (self._armed and self._timer_at <= min(self._buckets)):
             self._arm(min(self._buckets))

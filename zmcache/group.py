@@ -7,7 +7,8 @@
    asked, load here: at once where this node is the stand-in, else paced, so that a dead node does not become a storm on the backend.
 5. Ours: load (`Loading`); store the result unless a set or a delete has fenced the flight, and for a short time only where the ring has moved.
 6. What a peer forwarded is never forwarded again: it is answered from the store, from a load under way here, or loaded here.
-   It joins only flights that *load*; a flight that *asks* another node is none of its business, so two nodes that disagree cannot wait for each other.
+   It joins only flights that *load*; a flight that *asks* another node is none of its business, so two nodes that
+   disagree cannot wait for each other.
 7. When the ring moves a key away, what is held of it becomes a short-lived copy (`ring_changed`).
 
 A group knows no socket and no node: who owns what, and how to ask, is the `Peers` it was given. Everything here runs on one event loop.

@@ -1,10 +1,12 @@
 """The calls of a client on one group: routed by key, batched by turn of the loop, shared among callers of the same key.
 
-What a get costs here: a future, a look-up in the ring, two list appends; encoding, sending and the timer are per batch. A flight is a list
-``[key, future, deadline, future, deadline, ...]`` that stands in the table while its key is being asked for: who wants the same key meanwhile adds a
-future of its own, so cancelling one call touches no other. Calls with a timeout of their own travel in batches of their own, since one timer serves a batch.
+What a get costs here: a future, a look-up in the ring, two list appends; encoding, sending and the timer are per batch. A flight
+is a list ``[key, future, deadline, future, deadline, ...]`` that stands in the table while its key is being asked for: who wants
+the same key meanwhile adds a future of its own, so cancelling one call touches no other. Calls with a timeout of their own travel
+in batches of their own, since one timer serves a batch.
 
-A batch that fails because its node is gone is asked once more elsewhere: at the key's next owner, or, with ``route="any"``, at another of the given nodes.
+A batch that fails because its node is gone is asked once more elsewhere: at the key's next owner, or, with ``route="any"``, at
+another of the given nodes.
 """
 
 from __future__ import annotations
@@ -136,7 +138,7 @@ class ClientGroup:
             deadline_s = batch.opened_s + self._timeout_s
         else:
             batch, deadline_s = self._batch(channel, GET, timeout, attempt=0)
-        flight = self._flights[key] = [key, future, deadline_s]
+        self._flights[key] = flight = [key, future, deadline_s]
         batch.add(key, flight, deadline_s)
         return future
 
@@ -181,21 +183,24 @@ class ClientGroup:
 
     def on_answer(self, batch: Batch, answer: Answer) -> None:
         """Some positions of a batch were answered."""
+        if batch.kind == GET and batch.is_whole(answer):
+            self._on_hits(batch, answer)
+            return
         flights = self._flights
         gone: list[_Flight] = []
+        flight: _Flight
         for flight, status, value, life_ms in batch.fill(answer):
             if status >= FIRST_ERROR:
                 if status == PeerUnavailable.code:
                     gone.append(flight)
                 else:
-                    self._failed(batch, [flight], from_code(status, value))
+                    self._failed(batch, [flight], from_code(status, str(value)))
                 continue
             if flights.get(flight[0]) is flight:
                 del flights[flight[0]]
             row = (value, status, life_ms)
-            future = flight[1]
-            if not future.done():
-                future.set_result(row)
+            if not flight[1].done():
+                flight[1].set_result(row)
             if batch.kind == GET and len(flight) > 3:
                 for future in flight[3::2]:
                     if not future.done():
@@ -203,6 +208,24 @@ class ClientGroup:
         if gone:
             # What the node says of keys whose loads it has given up because it is stopping.
             self._failed(batch, gone, PeerUnavailable(f"{batch.channel.name} is stopping", peer=batch.channel.name))
+
+    def _on_hits(self, batch: Batch, answer: Answer) -> None:
+        """The usual case, a whole batch answered at once and without an error: the same as `on_answer`, in fewer steps a key."""
+        flights = self._flights
+        flight: _Flight
+        for flight, row in zip(batch.sinks, zip(answer.values, answer.statuses, answer.lives_ms), strict=True):  # noqa: B905
+            key = flight[0]
+            if flights.get(key) is flight:
+                del flights[key]
+            future = flight[1]
+            if not future.done():
+                future.set_result(row)
+            if len(flight) > 3:
+                for future in flight[3::2]:
+                    if not future.done():
+                        future.set_result(row)
+        batch.unanswered = 0
+        batch.sinks = []
 
     def on_failure(self, batch: Batch, error: ZmcacheError) -> None:
         """The rest of a batch will not be answered."""
@@ -219,7 +242,9 @@ class ClientGroup:
             if channel is not None:
                 other = again.get(channel)
                 if other is None or not other.open:
-                    other = again[channel] = channel.open_batch(self, batch.kind, self.name, attempt=1)
+                    other = again[channel] = channel.open_batch(
+                        self, batch.kind, self.name, flags=self._route.retry_flags, attempt=1
+                    )
                 self._ask_again(other, flight)
             elif isinstance(error, DeadlineExceeded) and batch.kind == GET and len(flight) > 3:
                 self._outlive(flight)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from zmcache.core.wire import FORWARDED
 from zmcache.peers.channel import Channel
 from zmcache.peers.mesh import Mesh
 
@@ -12,6 +13,7 @@ class Route(Protocol):
     """The choice of a channel; made once a key, so it is on the hot path."""
 
     mesh: Mesh
+    retry_flags: int  # header flags of what is asked again elsewhere
 
     def channel(self, key: str) -> Channel:
         """Where to ask first."""
@@ -22,6 +24,9 @@ class Route(Protocol):
 
 class OwnerRoute:
     """Each key straight to its owner; to the owner's stand-in while the owner cannot be reached."""
+
+    # The stand-in is to answer by itself: it may not know yet that the owner hangs, and would wait for it all over again.
+    retry_flags = FORWARDED
 
     def __init__(self, mesh: Mesh) -> None:
         self.mesh = mesh
@@ -47,6 +52,8 @@ class OwnerRoute:
 
 class AnyRoute:
     """Every key to one of the given nodes, in turn, a whole turn of the loop to the same one so that batches stay whole."""
+
+    retry_flags = 0
 
     def __init__(self, mesh: Mesh, endpoints: list[str]) -> None:
         self.mesh = mesh

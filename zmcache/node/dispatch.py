@@ -1,7 +1,8 @@
 """Requests from the wire to answers on the wire. A hit is answered inside the drain callback that brought it; a miss costs no task.
 
-Hits of a GET go out at once. Its misses join flights, and what has come by the end of a turn of the loop goes out together, under the same request id, each
-answer naming the positions it fills. When the request's deadline passes, what is missing is given up: nobody waits for it any more.
+Hits of a GET go out at once. Its misses join flights, and what has come by the end of a turn of the loop goes out together, under
+the same request id, each answer naming the positions it fills. When the request's deadline passes, what is missing is given up:
+nobody waits for it any more.
 
 A frame that breaks a rule is counted and, where its request id could be read, refused; the next one is served as if nothing had been.
 """
@@ -12,7 +13,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -86,17 +87,24 @@ class Dispatcher:
         self.frames += 1
         try:
             request = wire.decode(frame, self._limits)
-            handler = _HANDLERS.get(request.kind)
-            if handler is None:
-                raise wire.BadFrame(f"kind {request.kind} is an answer", request_id=request.request_id)
         except wire.BadFrame as error:
             self._refuse_frame(peer, error)
             return
         if not self.serving and request.kind != wire.PING:
             # Not `Busy`, which is an answer: this sends the asker on to the next node.
             self._refuse(peer, request.request_id, PeerUnavailable("the node is starting or stopping"))
+        elif isinstance(request, wire.Get):
+            self._get(peer, request)
+        elif isinstance(request, (wire.Set, wire.Delete)):
+            self._write(peer, request)
+        elif request.kind == wire.PING:
+            self._answer(peer, wire.Query(wire.VERSION, wire.PONG, request.request_id, 0, *self._desk.epoch, 0, ""))
+        elif request.kind == wire.TOPOLOGY:
+            self._answer(peer, self._desk.members_answer(request.request_id))
+        elif request.kind == wire.STATS:
+            self._answer(peer, self._desk.figures_answer(request.request_id))
         else:
-            handler(self, peer, request)
+            self._refuse_frame(peer, wire.BadFrame(f"kind {request.kind} is an answer", request_id=request.request_id))
 
     def _refuse_frame(self, peer: bytes, error: wire.BadFrame) -> None:
         self.bad_frames += 1
@@ -240,7 +248,7 @@ class Dispatcher:
         request: wire.Get | wire.Set | wire.Delete,
         positions: list[int] | None,
         statuses: bytes,
-        values: list[bytes | str | None],
+        values: Sequence[bytes | str | None],
         lives_ms: list[int],
     ) -> None:
         """One answer, or as many as keep each within the message limit."""
@@ -253,7 +261,7 @@ class Dispatcher:
         header = (wire.VERSION, wire.ANSWER, request.request_id, 0, epoch.revision, epoch.digest, flags, "")
         room = self._limits.message_bytes - 1024
         if sum(map(len, filter(None, values))) + _ENTRY_BYTES * len(values) <= room:
-            self._answer(peer, wire.Answer(*header, positions, statuses, values, lives_ms))
+            self._answer(peer, wire.Answer(*header, positions, statuses, list(values), lives_ms))
             return
         at = positions if positions is not None else range(len(values))
         start = size = 0
@@ -261,20 +269,13 @@ class Dispatcher:
             row_bytes = len(value or b"") + _ENTRY_BYTES
             if size and size + row_bytes > room:
                 part = slice(start, row)
-                self._answer(peer, wire.Answer(*header, list(at[part]), statuses[part], values[part], lives_ms[part]))
+                self._answer(
+                    peer, wire.Answer(*header, list(at[part]), statuses[part], list(values[part]), lives_ms[part])
+                )
                 start, size = row, 0
             size += row_bytes
         part = slice(start, None)
-        self._answer(peer, wire.Answer(*header, list(at[part]), statuses[part], values[part], lives_ms[part]))
-
-    def _topology(self, peer: bytes, query: wire.Query) -> None:
-        self._answer(peer, self._desk.members_answer(query.request_id))
-
-    def _stats(self, peer: bytes, query: wire.Query) -> None:
-        self._answer(peer, self._desk.figures_answer(query.request_id))
-
-    def _ping(self, peer: bytes, query: wire.Query) -> None:
-        self._answer(peer, wire.Query(wire.VERSION, wire.PONG, query.request_id, 0, *self._desk.epoch, 0, ""))
+        self._answer(peer, wire.Answer(*header, list(at[part]), statuses[part], list(values[part]), lives_ms[part]))
 
 
 class Late:
@@ -335,13 +336,3 @@ class Late:
 def _text(error: ZmcacheError) -> str:
     # What a loader raised may hold anything, lone surrogates from file names too, and those cannot be encoded.
     return str(error)[:1024].encode(errors="replace").decode()
-
-
-_HANDLERS: dict[int, Callable[[Dispatcher, bytes, wire.Message], None]] = {
-    wire.GET: Dispatcher._get,
-    wire.SET: Dispatcher._write,
-    wire.DELETE: Dispatcher._write,
-    wire.PING: Dispatcher._ping,
-    wire.TOPOLOGY: Dispatcher._topology,
-    wire.STATS: Dispatcher._stats,
-}  # type: ignore[dict-item]  # decode guarantees that the message is of the class that belongs to its kind

@@ -1,7 +1,8 @@
 """From snapshots of the members to the ring in use: built off the loop, adopted in order, and guarded against a sudden emptiness.
 
-If one snapshot removes more than a third of the members (those who announced their leave not counted), it is more likely that the membership service lost
-its memory than that a third of the machines died in one moment: those that still answer pings stay in the ring for a minute.
+If one snapshot removes more than a third of the members (those who announced their leave not counted), it is more likely that the
+membership service lost its memory than that a third of the machines died in one moment: those that still answer pings stay in the
+ring for a minute.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from zmcache.core.ring import Member, Ring
-from zmcache.core.wire import PING
+from zmcache.core.wire import PING, Reply
 from zmcache.discovery.base import Snapshot
 from zmcache.peers.channel import State
 from zmcache.peers.mesh import Mesh
@@ -121,6 +122,6 @@ class Membership:
             self._building = None
 
 
-def _retrieve(future: asyncio.Future[object]) -> None:
+def _retrieve(future: asyncio.Future[Reply]) -> None:
     if not future.cancelled():
         future.exception()

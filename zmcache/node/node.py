@@ -1,8 +1,9 @@
 """The life of a node: start, serve, drain, stop.
 
-Start is all or nothing: loaders are made, the address is bound, the membership is found, the first ring is built, and only then are requests served; whatever
-fails takes down what was there before it. Drain leaves the ring first and goes on answering until it is quiet, so that nobody meets a closed door: others
-route around a leaving node as soon as they hear of it, and a request that is under way is finished. Stop is for after that, and for emergencies.
+Start is all or nothing: loaders are made, the address is bound, the membership is found, the first ring is built, and only then
+are requests served; whatever fails takes down what was there before it. Drain leaves the ring first and goes on answering until
+it is quiet, so that nobody meets a closed door: others route around a leaving node as soon as they hear of it, and a request that
+is under way is finished. Stop is for after that, and for emergencies.
 
 A node owns its groups, sockets and timers; two nodes live in one process without knowing of each other. It belongs to the event loop that started it.
 """
@@ -16,10 +17,11 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, Self
 
 from zmcache.calls import Group
-from zmcache.config import NodeConfig, load_node
+from zmcache.config import NodeConfig, load_node, node_id_from
 from zmcache.core import wire
 from zmcache.core.ring import Epoch, Member, Ring
 from zmcache.core.settings import GroupSettings
@@ -86,7 +88,7 @@ class Node:
         self.lease_losses = 0
 
     @classmethod
-    def from_yaml(cls, path: str | os.PathLike[str], *, node_id: str | None = None) -> Self:
+    def from_yaml(cls, path: str | Path, *, node_id: str | None = None) -> Self:
         """A node as a file says. ``node_id`` picks one of a cluster file. Raises `ConfigError`."""
         return cls(load_node(path, node_id=node_id))
 
@@ -126,7 +128,7 @@ class Node:
         with _concerning("node.listen"):
             self._listener = self._transport.listen(config.node.listen, lambda peer, frame: self._on_frame(peer, frame))
         endpoint = config.node.advertise or self._listener.endpoint
-        node_id = config.node.id or endpoint.partition("://")[2]
+        node_id = config.node.id or node_id_from(endpoint)
         self._member = config.node.member()._replace(node_id=node_id, endpoint=endpoint, protocol=wire.VERSION)
         self._mesh = Mesh(self._transport, config.limits, self._deadlines, self_id=node_id, on_epoch=lambda *_: None)
         self._peers = RemotePeers(self._mesh, node_id)
@@ -209,7 +211,7 @@ class Node:
 
     @property
     def member(self) -> Member:
-        """This node as the others see it."""
+        """As the others see it."""
         if self._member is None:
             raise LifecycleError("the node has not been started")
         return self._member
@@ -285,5 +287,5 @@ class Node:
         assert self._membership is not None
         self._membership.check_held()
         # A full slice means that there is more: come back soon, but let the loop serve in between.
-        more = any([group.expire() for group in self._groups.values()])
+        more = sum(group.expire() for group in self._groups.values()) > 0
         self._housekeeping = self._loop.call_later(0.005 if more else _HOUSEKEEPING_S, self._keep_house)

@@ -1,7 +1,8 @@
 """One peer: requests batched by the turn of the event loop, matched with their answers, failed when the peer is gone.
 
-What one turn asks of one peer and group travels in one message. A batch is opened by the first request of the turn and sent by a callback at its end;
-it carries the latest deadline of its requests, and the callers expire on their own side. Costs per key are two list appends here; everything else is per batch.
+What one turn asks of one peer and group travels in one message. A batch is opened by the first request of the turn and sent by a
+callback at its end; it carries the latest deadline of its requests, and the callers expire on their own side. Costs per key are
+two list appends here; everything else is per batch.
 
 States, and what a batch meets in them:
 
@@ -11,8 +12,9 @@ States, and what a batch meets in them:
     suspect           connected, but the peer's loop has not answered pings: as down, until a frame comes
     closed            it fails
 
-A request in flight when the peer goes down has no answer coming, so all of them fail at that moment and can be asked elsewhere. Whether a slow answer is a slow
-load or a hung peer is told apart by pings through the peer's loop (`beat`): silence counts in beats of our own loop, so a loop of ours that stood still does not take its peers for dead.
+A request in flight when the peer goes down has no answer coming, so all of them fail at that moment and can be asked elsewhere.
+Whether a slow answer is a slow load or a hung peer is told apart by pings through the peer's loop (`beat`): silence counts in
+beats of our own loop, so a loop of ours that stood still does not take its peers for dead.
 """
 
 from __future__ import annotations
@@ -108,6 +110,14 @@ class Batch:
         if self.bytes + limits.value_bytes + 4 * limits.key_bytes > limits.message_bytes:
             self.open = False
 
+    def is_whole(self, answer: wire.Answer) -> bool:
+        """Whether this answer fills every position, in order, none was filled before, and none with an error."""
+        return (
+            answer.positions is None
+            and self.unanswered == len(self.keys) == len(answer.statuses)
+            and max(answer.statuses) < wire.FIRST_ERROR
+        )
+
     def fill(self, answer: wire.Answer) -> list[tuple[Any, int, Any, int]]:
         """(sink, status, value, life in ms) of each position that this answer fills for the first time."""
         rows: list[tuple[Any, int, Any, int]] = []
@@ -169,6 +179,7 @@ class Channel:
         self.endpoint = endpoint
         self.limits = limits
         self.state = State.NEW
+        self.usable = True  # whether a batch has a chance now; an attribute, because every key's routing reads it
         self.epoch = Epoch(0, 0)
         self.strays = 0
         self.garbage = 0
@@ -186,15 +197,10 @@ class Channel:
         self._inflight_keys = 0
         self._inflight_bytes = 0
         self._next_id = 0
-        self._heard = self._used = self._ping_out = False
+        self._heard = self._ping_out = False
         self._missed = 0
 
     # -- asking ----------------------------------------------------------------------------------------------------
-
-    @property
-    def usable(self) -> bool:
-        """Whether a batch has a chance now."""
-        return self.state is State.UP or self.state is State.CONNECTING or self.state is State.NEW
 
     @property
     def collecting(self) -> bool:
@@ -219,9 +225,7 @@ class Channel:
         future: asyncio.Future[wire.Reply] = self._loop.create_future()
         self._connect()
         if not self.usable:
-            future.set_exception(
-                PeerUnavailable(f"{self._where} is {self.state.value}", peer=self.name)
-            )
+            future.set_exception(PeerUnavailable(f"{self._where} is {self.state.value}", peer=self.name))
             return future
         self._next_id += 1
         request_id = self._next_id
@@ -230,9 +234,7 @@ class Channel:
         def expire() -> None:
             self._pending.pop(request_id, None)
             if not future.done():
-                future.set_exception(
-                    DeadlineExceeded(f"no answer from {self._where} within the deadline")
-                )
+                future.set_exception(DeadlineExceeded(f"no answer from {self._where} within the deadline"))
 
         self._deadlines.add(deadline_s, expire)
         self._send_query(kind, request_id, deadline_s, future)
@@ -249,7 +251,6 @@ class Channel:
 
     def _flush(self) -> None:
         self._connect()
-        self._used = True
         outbox, self._outbox = self._outbox, []
         for batch in outbox:
             batch.open = False
@@ -260,9 +261,7 @@ class Channel:
             if self._inflight_keys > self.limits.inflight_requests or self._inflight_bytes > self.limits.inflight_bytes:
                 self.give_up(batch, Busy(f"too much is in flight to {self.name}"))
             elif not self.usable:
-                self.give_up(
-                    batch, PeerUnavailable(f"{self._where} is {self.state.value}", peer=self.name)
-                )
+                self.give_up(batch, PeerUnavailable(f"{self._where} is {self.state.value}", peer=self.name))
             elif self.state is not State.UP or self._backlog or not self._send(batch):
                 self._backlog.append(batch)
 
@@ -296,23 +295,27 @@ class Channel:
         self._inflight_keys -= len(batch.keys)
         self._inflight_bytes -= batch.bytes
 
+    def _become(self, state: State) -> None:
+        self.state = state
+        self.usable = state is State.UP or state is State.CONNECTING
+
     # -- the connection --------------------------------------------------------------------------------------------
 
     def _connect(self) -> None:
         if self.state is State.NEW:
-            self.state = State.CONNECTING
+            self._become(State.CONNECTING)
             try:
                 self._connection = self._transport.connect(self.endpoint, self)
             except ConfigError as error:
                 # Somebody registered what is no address: for the callers, a peer that cannot be reached.
                 _log.warning("%s cannot be reached: %s", self.name, error)
-                self.state = State.DOWN
+                self._become(State.DOWN)
 
     def on_connected(self) -> None:
         """From the transport."""
         if self.state is State.CLOSED:
             return
-        self.state = State.UP
+        self._become(State.UP)
         self._heard, self._ping_out, self._missed = True, False, 0
         self.on_writable()
 
@@ -329,7 +332,7 @@ class Channel:
         if self.state is not State.CLOSED:
             if self.state is State.UP or self.state is State.SUSPECT:
                 _log.warning("%s is gone: %s", self._where, reason)
-            self.state = State.DOWN
+            self._become(State.DOWN)
             self._fail_all(PeerUnavailable(f"{self._where}: {reason}", peer=self.name))
 
     def on_frame(self, frame: bytes) -> None:
@@ -337,7 +340,7 @@ class Channel:
         self._heard = True
         if self.state is State.SUSPECT:
             _log.warning("%s answers again", self._where)
-            self.state = State.UP
+            self._become(State.UP)
         try:
             reply = wire.decode(frame, self.limits)
         except wire.BadFrame as error:
@@ -394,7 +397,13 @@ class Channel:
     # -- health ----------------------------------------------------------------------------------------------------
 
     def beat(self) -> None:
-        """Called every `BEAT_S`: count the beats of silence, ping where an answer is owed or was lately asked for."""
+        """Called every `BEAT_S`: count the beats of silence and ping, in use or not, so that a hung peer is known before it is needed."""
+        if self.state is State.CONNECTING:
+            # A stopped process still accepts connections, in its kernel, and then says nothing.
+            self._missed += 1
+            if self._missed > MISSED_BEATS:
+                self.on_disconnected("no answer to the handshake")
+            return
         if self.state is not State.UP and self.state is not State.SUSPECT:
             return
         if self._heard:
@@ -404,20 +413,19 @@ class Channel:
             self._missed += 1
             if self._missed == MISSED_BEATS and self.state is State.UP:
                 _log.warning("%s does not answer pings", self._where)
-                self.state = State.SUSPECT
+                self._become(State.SUSPECT)
                 self._fail_all(PeerUnavailable(f"{self._where} does not answer pings", peer=self.name))
         self._heard = False
-        if not self._ping_out and (self._pending or self._used or self.state is State.SUSPECT):
+        if not self._ping_out:
             self._next_id += 1
             ping = wire.encode(wire.Query(wire.VERSION, wire.PING, self._next_id, 0, *self.epoch, 0, ""))
             self._ping_out = self._connection is not None and self._connection.send_nowait(ping)
-        self._used = False
 
     def close(self) -> None:
         """Close the connection; what is under way fails."""
         if self.state is State.CLOSED:
             return
-        self.state = State.CLOSED
+        self._become(State.CLOSED)
         if self._connection is not None:
             self._connection.close()
         self._fail_all(PeerUnavailable(f"{self.name} is not a member any more", peer=self.name))

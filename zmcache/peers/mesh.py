@@ -1,7 +1,8 @@
 """The members of the ring and the channels to them, kept in step; and where a key is asked, first and second.
 
-A mesh is what nodes and clients have in common. It knows who owns a key and has one channel per member, opened when first needed and
-closed when the member goes. It decides nothing about answers: that is the consumer's (`zmcache.peers.remote` in a node, `zmcache.client` in a client).
+A mesh is what nodes and clients have in common. It knows who owns a key and has one channel per member, opened when first needed
+and closed when the member goes. It decides nothing about answers: that is the consumer's (`zmcache.peers.remote` in a node,
+`zmcache.client` in a client).
 """
 
 from __future__ import annotations

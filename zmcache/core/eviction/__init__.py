@@ -1,7 +1,7 @@
 """Eviction policies, one a file, by the name that stands in a config.
 
-    base.py   what a policy is
-    lru.py    least recently used
+base.py   what a policy is
+lru.py    least recently used
 """
 
 from __future__ import annotations

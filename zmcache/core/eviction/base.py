@@ -4,8 +4,11 @@ The store gives each entry a slot, a small whole number that is used again when 
 that it holds no second dictionary of the same keys and nothing that the garbage collector has to visit. It decides nothing about bytes, expiry or keys:
 the store tells it what came, what was used and what went, and asks for a victim when the budget is exceeded.
 
-Hits come in batches: the store notes the slots that were used and hands them over before anything that depends on their order. A slot may stand in
-a batch many times, in the order of use; its entry may have gone meanwhile, and another may have come in its place.
+Hits come in batches: the store notes the slots that were used and hands them over before it tells of anything else, so a policy sees all that
+happens in the order in which it happened, and only slots that are in use.
+
+A policy that remembers what it evicted (a ghost list) needs the key's identity, which a slot is not: it is to be given the key's hash beside ``cost``, as
+a further argument of `inserted`, when the first such policy comes.
 """
 
 from __future__ import annotations
@@ -23,10 +26,10 @@ class EvictionPolicy(Protocol):
         """The entry was overwritten and costs ``cost`` bytes now. That counts as a use."""
 
     def touched(self, slots: list[int]) -> None:
-        """These slots were used, oldest use first."""
+        """These slots were used, oldest use first; one may stand there many times. The list is the policy's to keep."""
 
     def removed(self, slot: int) -> None:
         """The entry has gone, evicted or not; the slot may be used again."""
 
     def victim(self) -> int:
-        """The slot to be evicted next; 0 when none is in use. The store removes it, and calls `removed`."""
+        """The slot to be evicted next. The store removes it, and calls `removed`. Raises `LookupError` when none is in use."""

@@ -2,12 +2,14 @@
 
 Choose it when what was asked for lately is what will be asked for again, and no scan sweeps through the keys.
 
-The order is a log of uses, not a list that every hit relinks: relinking is a quarter of a microsecond of scattered writes, noting a use in a log a tenth of it. A slot
-may stand in the log many times; its *mark* says which of its records is the last, and only that one counts. The oldest record that counts names
-the victim, so the order is exactly that of a list. Records lie in chunks of up to 1,024; a mark is the chunk's number and the place in it.
+The order is a log of uses, not a list that every hit relinks: relinking is six scattered reads and writes, noting a use in a log is one. A slot may stand in the log
+many times; its *mark* says which of its records is the last, and only that one counts. The oldest record that counts names the victim, so the order is exactly
+that of a list. Records lie in chunks, and a mark is the chunk's number and the place in it; a slot that is not in use has mark 0.
 
-When fewer than a third of the records count, chunks are gone through from the oldest on, a few for each new one: what counts is written again, in the
-same order, into fewer chunks. So the log stays below about three records an entry, and nothing ever stops to go through all of it.
+    log, oldest first:  _head (being read)  _compacted  _rest  _open (being written)
+
+When fewer than a third of the records count, chunks are gone through from the oldest on, a few for each new one: what counts is written again, in the same order, into
+fewer chunks. So the log stays near three records an entry at the most, and nothing ever stops to go through all of it.
 """
 
 from __future__ import annotations
@@ -16,128 +18,117 @@ from array import array
 from collections import deque
 from typing import Final
 
-_PLACE_BITS: Final = 10
-CHUNK: Final = 1 << _PLACE_BITS
-# A mark has 32 bits and chunk numbers come round after four million chunks. A record that is still there then and happens to fit makes its entry go early, no worse.
+_PLACE_BITS: Final = 11
+CHUNK: Final = 1024  # a chunk is closed at this size; the batch that fills it may take it to twice as many at the most
+# A mark has 32 bits, so chunk numbers come round after two million chunks. A record that is still there then, and happens to fit, makes its entry go early: no worse.
 _NUMBERS: Final = 1 << (32 - _PLACE_BITS)
 _PAGE: Final = array("I", bytes(4 * 4096))  # arrays grow by pages, so that no single insert copies for long
-_COMPACT_CHUNKS: Final = 2  # gone through for each new one: where half of their records count, that is as many as come
+_COMPACT_CHUNKS: Final = 2  # gone through for each new one: with a third counting, more goes than comes
 
 
 class _Chunk:
     __slots__ = ("mark", "slots")
 
-    def __init__(self, mark: int, slots: array[int]) -> None:
-        self.mark = mark  # of the first record
-        self.slots = slots
+    def __init__(self, number: int) -> None:
+        self.mark = number << _PLACE_BITS  # of the first record
+        self.slots = array("I")
 
 
 class Lru:
-    """See `zmcache.core.eviction.base.EvictionPolicy`. 4 bytes an entry for its mark, 1 to say that it is in use, and 4 to 12 for records."""
+    """See `zmcache.core.eviction.base.EvictionPolicy`. 4 bytes an entry for its mark and 4 to 12 for its records."""
 
-    __slots__ = ("_compacted", "_head", "_in_use", "_marks", "_next_number", "_place", "_recent", "_records", "_rest", "_used")
+    __slots__ = ("_compacted", "_head", "_marks", "_number", "_open", "_place", "_records", "_rest", "_used")
 
     def __init__(self) -> None:
         self._marks = array("I", _PAGE)
-        self._in_use = bytearray(len(_PAGE))
         self._used = 0
-        self._recent: list[int] = []
-        self._rest: deque[_Chunk] = deque()  # in order of time, after all that is in _compacted
+        self._number = 0
+        self._open = self._new_chunk()
+        self._rest: deque[_Chunk] = deque()
         self._compacted: deque[_Chunk] = deque()
-        self._records = 0
-        self._next_number = 1
-        self._head: _Chunk | None = None  # the oldest chunk, being read from _place on
-        self._place = 0
+        self._records = 0  # in _compacted and _rest
+        self._head: _Chunk | None = None
+        self._place = 0  # in _head: all before it has been read
 
     def inserted(self, slot: int, cost: int) -> None:
         """A new entry, the newest of all."""
         while slot >= len(self._marks):
             self._marks.extend(_PAGE)
-            self._in_use.extend(bytes(len(_PAGE)))
-        # No record of the slot's former entry may count for this one.
-        self._marks[slot] = 0
-        self._in_use[slot] = 1
         self._used += 1
-        self._note(slot)
+        self.resized(slot, cost)
 
     def resized(self, slot: int, cost: int) -> None:
         """A use like any other."""
-        self._note(slot)
+        chunk = self._open
+        slots = chunk.slots
+        self._marks[slot] = chunk.mark + len(slots)
+        slots.append(slot)
+        if len(slots) >= CHUNK:
+            self._close_chunk()
 
     def touched(self, slots: list[int]) -> None:
-        """Note these uses. About 50 ns each."""
-        self._recent += slots
-        if len(self._recent) >= CHUNK:
-            self._seal()
+        """Note these uses. About 60 ns each."""
+        for start in range(0, len(slots), CHUNK):
+            part = slots[start : start + CHUNK]
+            chunk, marks = self._open, self._marks
+            for mark, slot in enumerate(part, chunk.mark + len(chunk.slots)):
+                marks[slot] = mark
+            chunk.slots.fromlist(part)
+            if len(chunk.slots) >= CHUNK:
+                self._close_chunk()
 
     def removed(self, slot: int) -> None:
         """None of its records counts any more."""
-        self._in_use[slot] = 0
         self._marks[slot] = 0
         self._used -= 1
 
     def victim(self) -> int:
-        """The slot whose last use is the oldest; 0 when none is in use."""
-        marks, in_use = self._marks, self._in_use
+        """The slot whose last use is the oldest. Raises `LookupError` when none is in use."""
+        marks = self._marks
         while True:
             head = self._head
             if head is None:
                 head = self._next_head()
-                if head is None:
-                    return 0
             slots, mark = head.slots, head.mark
             for place in range(self._place, len(slots)):
                 slot = slots[place]
-                if marks[slot] == mark + place and in_use[slot]:
+                if marks[slot] == mark + place:
                     self._place = place
                     return slot
             self._head = None
 
-    def _note(self, slot: int) -> None:
-        self._recent.append(slot)
-        if len(self._recent) >= CHUNK:
-            self._seal()
-
-    def _next_head(self) -> _Chunk | None:
+    def _next_head(self) -> _Chunk:
+        if not self._used:
+            raise LookupError("no entry is left to be evicted")
         if not self._compacted and not self._rest:
-            self._seal()
-        chunks = self._compacted or self._rest
-        if not chunks:
-            return None
-        self._head, self._place = chunks.popleft(), 0
-        self._records -= len(self._head.slots)
-        return self._head
+            self._close_chunk()
+        head = (self._compacted or self._rest).popleft()
+        self._records -= len(head.slots)
+        self._head, self._place = head, 0
+        return head
 
-    def _seal(self) -> None:
-        """Make chunks of the recent uses."""
-        recent, self._recent = self._recent, []
-        for start in range(0, len(recent), CHUNK):
-            self._rest.append(self._chunk(array("I", recent[start : start + CHUNK])))
+    def _new_chunk(self) -> _Chunk:
+        self._number = self._number % (_NUMBERS - 1) + 1  # never 0, which would make a mark of 0
+        return _Chunk(self._number)
+
+    def _close_chunk(self) -> None:
+        self._records += len(self._open.slots)
+        self._rest.append(self._open)
+        self._open = self._new_chunk()
         if self._records > 3 * self._used + 8 * CHUNK:
             self._compact()
 
-    def _chunk(self, slots: array[int]) -> _Chunk:
-        mark = self._next_number << _PLACE_BITS
-        self._next_number = self._next_number % (_NUMBERS - 1) + 1
-        marks = self._marks
-        for at, slot in enumerate(slots, mark):
-            marks[slot] = at
-        self._records += len(slots)
-        return _Chunk(mark, slots)
-
     def _compact(self) -> None:
-        marks, in_use = self._marks, self._in_use
+        marks = self._marks
         for _ in range(min(_COMPACT_CHUNKS, len(self._rest))):
             chunk = self._rest.popleft()
-            self._records -= len(chunk.slots)
-            counting = [s for at, s in enumerate(chunk.slots, chunk.mark) if marks[s] == at and in_use[s]]
-            last = self._compacted[-1] if self._compacted else None
-            if last is not None and len(last.slots) + len(counting) <= CHUNK:
-                for at, slot in enumerate(counting, last.mark + len(last.slots)):
-                    marks[slot] = at
-                last.slots.extend(counting)
-                self._records += len(counting)
-            elif counting:
-                self._compacted.append(self._chunk(array("I", counting)))
+            counting = [slot for mark, slot in enumerate(chunk.slots, chunk.mark) if marks[slot] == mark]
+            if not self._compacted or len(self._compacted[-1].slots) + len(counting) > 2 * CHUNK:
+                self._compacted.append(self._new_chunk())
+            into = self._compacted[-1]
+            for mark, slot in enumerate(counting, into.mark + len(into.slots)):
+                marks[slot] = mark
+            into.slots.fromlist(counting)
+            self._records += len(counting) - len(chunk.slots)
         if not self._rest:
             self._rest, self._compacted = self._compacted, deque()
