@@ -8,6 +8,7 @@ it does not know.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -62,6 +63,8 @@ def ask(where: Where, question: Callable[[zmcache.Client], Awaitable[T]]) -> T:
         async with zmcache.connect(where.nodes, timeout=where.timeout_s, connect_timeout=where.timeout_s) as client:
             return await question(client)
 
+    # What the client has to say on the way, a node that is gone for one, is no part of the answer: it asks another.
+    logging.getLogger("zmcache").addHandler(logging.NullHandler())
     with one_line(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())
 

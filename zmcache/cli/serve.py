@@ -1,12 +1,8 @@
 """``zmcache serve``: the life of a process that is one node.
 
-Start, say so in one line, wait to be asked to stop, drain, stop. SIGTERM, SIGINT and the end of the process that
-launched it ask alike. Asked a second time it stops at once; a third signal meets the default handler, so that nothing
-that hangs can keep the process.
-
-The launcher's end is seen through a socket that only it holds (``--parent-pipe``, not for people): the system closes it
-however the launcher ends, which a signal on the parent's death does not promise. Through the same socket the node says
-that it serves.
+Start, say so in one line, wait to be asked to stop, drain, stop. SIGTERM, SIGINT and the end of the process that launched
+it ask alike. Asked a second time it stops at once; a third signal meets the default handler, so that nothing that hangs
+can keep the process. To its launcher it says that it serves through the socket by which it sees the launcher's end.
 """
 
 from __future__ import annotations
@@ -15,7 +11,6 @@ import asyncio
 import logging
 import os
 import re
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,7 +25,7 @@ from zmcache.cli.ending import FAILED, one_line
 from zmcache.cli.files import read_cluster
 from zmcache.cli.logs import log_level_option, log_to_stderr
 from zmcache.cli.options import FILE
-from zmcache.cli.stopping import Stop, unless
+from zmcache.cli.stopping import Stop, launched, parent_pipe_option, unless
 from zmcache.config import NodeConfig, is_cluster_file, load_node
 from zmcache.errors import ConfigError
 from zmcache.node import Node
@@ -48,7 +43,7 @@ _log = logging.getLogger("zmcache.serve")
     "--etcd", multiple=True, metavar="HOST:PORT", help="Use this etcd, whatever the file says; may be repeated."
 )
 @log_level_option
-@click.option("--parent-pipe", type=click.IntRange(min=3), hidden=True)
+@parent_pipe_option
 @click.pass_context
 def serve(
     ctx: click.Context,
@@ -78,7 +73,7 @@ def serve(
 async def _live(config: NodeConfig, parent_pipe: int | None) -> int:
     """From start to stop; the exit code. Raises what `Node.start` raises."""
     stop = Stop(asyncio.get_running_loop(), _log_reason)
-    with _launcher(parent_pipe, stop) as launcher:
+    with launched(parent_pipe, stop) as launcher:
         node = Node(config)
         if not await unless(stop.asked, node.start()):
             return 0
@@ -96,30 +91,6 @@ async def _live(config: NodeConfig, parent_pipe: int | None) -> int:
 
 def _log_reason(reason: str) -> None:
     _log.info("%s: leaving the ring, finishing what is in flight", reason)
-
-
-@contextmanager
-def _launcher(descriptor: int | None, stop: Stop) -> Iterator[socket.socket | None]:
-    """The launcher's socket, whose end of stream asks to stop; None where nobody launched this process."""
-    if descriptor is None:
-        yield None
-        return
-    # What a loader starts must not hold the socket open.
-    os.set_inheritable(descriptor, False)
-    loop = asyncio.get_running_loop()
-    with socket.socket(fileno=descriptor) as launcher:
-        launcher.setblocking(False)
-
-        def on_end() -> None:
-            loop.remove_reader(launcher)
-            stop.ask("the launcher is gone")
-
-        # It never writes: readable means its end.
-        loop.add_reader(launcher, on_end)
-        try:
-            yield launcher
-        finally:
-            loop.remove_reader(launcher)
 
 
 @contextmanager

@@ -1,14 +1,25 @@
-"""Being asked to stop, once kindly and once more in earnest; for the processes that run until they are asked to."""
+"""Being asked to stop, once kindly and once more in earnest; for the processes that run until they are asked to.
+
+One way of being asked is the end of the launcher. It is seen through a socket that only the launcher holds
+(``--parent-pipe``, not for people): the system closes it however the launcher ends, which a signal on the parent's death
+does not promise.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+import socket
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
+import click
+
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+parent_pipe_option = click.option("--parent-pipe", type=click.IntRange(min=3), hidden=True)
 
 
 class Stop:
@@ -46,3 +57,27 @@ async def unless(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
         return False
     finally:
         waiting.cancel()
+
+
+@contextmanager
+def launched(descriptor: int | None, stop: Stop) -> Iterator[socket.socket | None]:
+    """The launcher's socket, whose end of stream asks to stop; None where nobody launched this process."""
+    if descriptor is None:
+        yield None
+        return
+    # What a loader starts must not hold the socket open.
+    os.set_inheritable(descriptor, False)
+    loop = asyncio.get_running_loop()
+    with socket.socket(fileno=descriptor) as launcher:
+        launcher.setblocking(False)
+
+        def on_end() -> None:
+            loop.remove_reader(launcher)
+            stop.ask("the launcher is gone")
+
+        # It never writes: readable means its end.
+        loop.add_reader(launcher, on_end)
+        try:
+            yield launcher
+        finally:
+            loop.remove_reader(launcher)

@@ -25,7 +25,7 @@ from zmcache.cli.ending import FAILED, one_line
 from zmcache.cli.files import read_cluster
 from zmcache.cli.logs import log_level_option
 from zmcache.cli.options import FILE
-from zmcache.cli.stopping import Stop, unless
+from zmcache.cli.stopping import Stop, launched, parent_pipe_option, unless
 from zmcache.config import ClusterConfig
 from zmcache.embedded_etcd import EmbeddedEtcd
 from zmcache.errors import DiscoveryError
@@ -39,8 +39,9 @@ _ETCD_LOOK_S: Final = 0.5
 @click.command()
 @click.argument("file", type=FILE)
 @log_level_option
+@parent_pipe_option
 @click.pass_context
-def up(ctx: click.Context, /, *, file: Path, log_level: str) -> None:
+def up(ctx: click.Context, /, *, file: Path, log_level: str, parent_pipe: int | None) -> None:
     """Run all nodes of a cluster FILE on this machine, and an etcd of their own with `etcd: embedded`.
 
     Ctrl-C takes everything down, nodes draining first; a second one at once. A node that ends is announced and not
@@ -49,7 +50,7 @@ def up(ctx: click.Context, /, *, file: Path, log_level: str) -> None:
     with one_line():
         cluster = read_cluster(file)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            code = runner.run(_Cluster(file, cluster, log_level).run())
+            code = runner.run(_Cluster(file, cluster, log_level).run(parent_pipe))
     ctx.exit(code)
 
 
@@ -64,18 +65,19 @@ class _Cluster:
         self._children: list[Child] = []
         self._stop: Stop | None = None
 
-    async def run(self) -> int:
+    async def run(self, parent_pipe: int | None) -> int:
         """From start to end; the exit code. Raises `ConfigError` or `DiscoveryError` when etcd cannot be started."""
         self._stop = stop = Stop(
             asyncio.get_running_loop(), lambda reason: self._say(f"{reason}: taking everything down")
         )
         etcd = EmbeddedEtcd() if self._config.etcd == "embedded" else None
         try:
-            if etcd is not None and not await unless(stop.asked, etcd.start()):
-                return 0
-            ended_well = await self._run_nodes(stop, etcd)
-            ended_well &= await self._take_down(stop)
-            return 0 if ended_well else FAILED
+            with launched(parent_pipe, stop):
+                if etcd is not None and not await unless(stop.asked, etcd.start()):
+                    return 0
+                ended_well = await self._run_nodes(stop, etcd)
+                ended_well &= await self._take_down(stop)
+                return 0 if ended_well else FAILED
         finally:
             # Whatever went wrong above, nothing is left behind.
             for child in self._children:

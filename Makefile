@@ -1,0 +1,65 @@
+# Everything here sets itself up: a .venv is made and filled when there is none, and again when pyproject.toml has changed.
+# `make` alone lists the targets. PYTHON=python3.12 chooses the interpreter that .venv is made with (3.11 or later).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+COVERAGE := $(BIN)/python -m coverage
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all check lint types imports coverage bench format clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+setup: $(STAMP) ## Make .venv and install zmcache with all it needs
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "zmcache needs Python 3.11 or later; $(PYTHON) is not. Name another: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@# A .venv whose interpreter is gone (another machine, an upgrade) is made anew.
+	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## Etcd, three nodes and a database; traffic while a node joins and another leaves (half a minute)
+	$(BIN)/python -m zmcache_loadgen.demo
+
+test: $(STAMP) ## The tests (under five minutes)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(STAMP) ## All tests, those that take long included
+	$(BIN)/python -m pytest
+
+check: lint types imports coverage ## Ruff, mypy --strict, import-linter, and the tests with branch coverage
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+imports: $(STAMP)
+	$(BIN)/lint-imports --no-cache
+
+coverage: $(STAMP)
+	$(COVERAGE) erase
+	$(COVERAGE) run -m pytest -m "not slow"
+	$(COVERAGE) combine --quiet
+	$(COVERAGE) report
+
+bench: $(STAMP) ## The measured table, against redis, memcached and plain ZeroMQ; writes results/bench.json
+	$(BIN)/zmcache-loadgen bench
+
+format: $(STAMP) ## Format the code
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) build dist results .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf *.egg-info
