@@ -196,7 +196,7 @@ class LocalGroup:
 
     def _fall_back(self, flight: Flight) -> None:
         wait_s: float | None = 0.0
-        if not self._peers.stands_in(flight.key):
+        if not self._is_ours_now(flight.key):
             wait_s = self._fallback_pace.take(self._clock(), _FALLBACK_WAIT_S)
         if wait_s is None:
             self._asks.land(
@@ -206,6 +206,10 @@ class LocalGroup:
             self._loop.call_later(wait_s, self._load_instead, flight)
         else:
             self._load_instead(flight)
+
+    def _is_ours_now(self, key: str) -> bool:
+        """With the owner out of reach: this node stands in for it, or the ring has just given the key to this node."""
+        return self._peers.stands_in(key) or self._peers.is_ours(key)
 
     def _load_instead(self, flight: Flight) -> None:
         if flight.landed or not len(flight):
@@ -233,7 +237,7 @@ class LocalGroup:
         def answered(outcome: Outcome) -> None:
             # Again: a fetch that began while the write was under way may have met the old value at the owner.
             self.fence(key)
-            if isinstance(outcome.error, PeerUnavailable) and self._peers.stands_in(key):
+            if isinstance(outcome.error, PeerUnavailable) and self._is_ours_now(key):
                 outcome = self._write_local(kind, key, value, ttl_ms)
             waiter(outcome)
 

@@ -373,6 +373,27 @@ def test_topologies_that_make_no_sense_are_not_adopted_and_the_ring_that_works_s
     fake_test(test)
 
 
+def test_requests_in_flight_to_members_that_leave_together_are_asked_of_those_that_stay() -> None:
+    async def main() -> None:
+        network = MemoryNetwork()
+        members = [Member(name, f"mem://{name}") for name in ("stays", "left", "gone")]
+        nodes = {member.node_id: FakeNode(network, member.node_id, members=members) for member in members}
+        stays = nodes["stays"]
+        stays.handle = stays.echo
+        async with connected(network, "mem://stays") as client:
+            items = client.group("items")
+            keys = [f"k{n}" for n in range(100)]
+            call = asyncio.create_task(items.get_many(keys))
+            await eventually(lambda: all(node.requests for node in nodes.values()))
+            stays.members, stays.revision = members[:1], 2
+            # Its next answer tells the client, which closes two channels at once.
+            assert await items.get(next(k for k in keys if client.ring().owner(k).node_id == "stays")) is not None
+            with took_less_than(2.0):
+                assert await call == {key: key.encode() for key in keys}
+
+    asyncio.run(main())
+
+
 def test_of_two_rings_of_one_revision_the_one_without_the_vanished_members_is_adopted() -> None:
     async def main() -> None:
         network = MemoryNetwork()

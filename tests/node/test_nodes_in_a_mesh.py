@@ -444,6 +444,29 @@ def test_a_stopped_nodes_callers_are_told_and_none_hangs() -> None:
     mesh_test(test)
 
 
+@pytest.mark.parametrize("left", ["b", "bc"])
+def test_requests_in_flight_to_members_that_leave_are_answered_by_those_that_stay(left: str) -> None:
+    async def test(cluster: Cluster) -> None:
+        a = cluster.group("a")
+        keys = [f"leaving-{n}" for n in range(60)]
+        for name in left:
+            cluster.loaders[name].gate.clear()
+        call = asyncio.create_task(a.get_many(keys))
+        await eventually(lambda: all(cluster.loaders[name].running for name in left))
+        cluster.registry.members |= {name: cluster.registry.members[name]._replace(state="leaving") for name in left}
+        cluster.registry.publish()
+        await cluster.settled()
+        assert not call.done()  # those who leave go on answering
+        cluster.registry.drop(*left)
+        with took_less_than(2.0):
+            assert await call == {key: value_of(key) for key in keys}
+        for key in keys:
+            owner = cluster.nodes["a"].ring().owner(key).node_id
+            assert cluster.loaders[owner].loaded[key] == 1
+
+    mesh_test(test, "a", "b", "c")
+
+
 def test_a_node_that_drains_while_it_is_asked_fails_no_request() -> None:
     async def test(cluster: Cluster) -> None:
         failures: list[BaseException] = []

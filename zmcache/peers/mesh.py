@@ -47,10 +47,9 @@ class Mesh:
     def adopt(self, ring: Ring) -> None:
         """Use this ring from now on; channels of members that are gone, or have moved to another endpoint, are closed."""
         wanted = {member.node_id: member.endpoint for member in ring.members}
-        for node_id, channel in list(self._channels.items()):
-            if wanted.get(node_id) != channel.endpoint:
-                del self._channels[node_id]
-                channel.close()
+        gone = [channel for channel in self._channels.values() if wanted.get(channel.name) != channel.endpoint]
+        for channel in gone:
+            del self._channels[channel.name]
         self.ring = ring
         self.by_index = [
             None if member.node_id == self._self_id else self._channel(member.node_id, member.endpoint)
@@ -58,6 +57,9 @@ class Mesh:
         ]
         for channel in (*self._channels.values(), *self._extra.values()):
             channel.epoch = ring.epoch
+        # Last: what is under way there fails now and is asked again, by the new ring and of nobody who goes as well.
+        for channel in gone:
+            channel.close()
 
     def contact(self, endpoint: str) -> Channel:
         """A channel to an address that need not be a member's, such as one that a client was given."""
@@ -69,11 +71,6 @@ class Mesh:
     def owner_channel(self, key: str) -> Channel | None:
         """The channel to the owner of ``key``; None when that is this node, or the ring is empty."""
         return self.by_index[self.ring.owner_index(key)] if self.ring else None
-
-    def stand_in_channel(self, key: str) -> Channel | None:
-        """The channel to the node after the owner, which loads in its place; None when that is this node, or there is none."""
-        owners = self.ring.owners(key, 2)
-        return self._channels.get(owners[1].node_id) if len(owners) == 2 else None
 
     def channel_of(self, node_id: str) -> Channel | None:
         """The channel to a member; None for this node itself and for strangers."""

@@ -67,16 +67,18 @@ class RemotePeers:
         if channel is not None and channel.usable:
             self._send(errand, channel, attempt=0)
         else:
-            self._ask_stand_in(errand)
+            self._ask_elsewhere(errand, channel)
 
-    def _ask_stand_in(self, errand: _Errand) -> None:
-        channel = self._mesh.stand_in_channel(errand.key)
-        if channel is not None and channel.usable:
-            self._send(errand, channel, attempt=1)
-        else:
-            errand.on_answer(
-                failure(PeerUnavailable(f"neither the owner of {errand.key!r} nor its stand-in can be reached"))
-            )
+    def _ask_elsewhere(self, errand: _Errand, failed: Channel | None) -> None:
+        """Ask the first of the key's owners, as the ring is now, that did not just fail, unless that is this node."""
+        for member in self._mesh.ring.owners(errand.key, 2):
+            if member.node_id == self._self_id:
+                break
+            channel = self._mesh.channel_of(member.node_id)
+            if channel is not None and channel is not failed and channel.usable:
+                self._send(errand, channel, attempt=1)
+                return
+        errand.on_answer(failure(PeerUnavailable(f"nobody who could answer for {errand.key!r} can be reached")))
 
     def _send(self, errand: _Errand, channel: Channel, *, attempt: int) -> None:
         slot = (channel, errand.kind, errand.group, attempt)
@@ -109,6 +111,6 @@ class RemotePeers:
     def _failed(self, batch: Batch, errand: _Errand, error: ZmcacheError) -> None:
         # A peer that says so itself is stopping: no answer either.
         if batch.attempt == 0 and isinstance(error, PeerUnavailable):
-            self._ask_stand_in(errand)
+            self._ask_elsewhere(errand, batch.channel)
         else:
             errand.on_answer(failure(error))
