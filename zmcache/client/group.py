@@ -236,15 +236,15 @@ class ClientGroup:
         if unreachable:
             self._on_unreachable()
         retry = unreachable and batch.attempt == 0
+        # A write keeps to the owner if the stand-in can reach it: it may be that only we cannot, and the others still read there.
+        flags = self._route.retry_flags if batch.kind == GET else 0
         again: dict[Channel, Batch] = {}
         for flight in flights:
             channel = self._route.other_channel(flight[0], batch.channel) if retry else None
             if channel is not None:
                 other = again.get(channel)
                 if other is None or not other.open:
-                    other = again[channel] = channel.open_batch(
-                        self, batch.kind, self.name, flags=self._route.retry_flags, attempt=1
-                    )
+                    other = again[channel] = channel.open_batch(self, batch.kind, self.name, flags=flags, attempt=1)
                 self._ask_again(other, flight)
             elif isinstance(error, DeadlineExceeded) and batch.kind == GET and len(flight) > 3:
                 self._outlive(flight)
