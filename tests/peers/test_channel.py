@@ -1,0 +1,303 @@
+"""One channel to a fake node: what a batch meets while the peer is new, connecting, up, down, hung and gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgpack
+import pytest
+from eventually import eventually
+from fake_node import FakeNode
+from mesh_fixture import took_less_than
+
+from zmcache.core import wire
+from zmcache.core.ring import Epoch
+from zmcache.core.wire import Limits
+from zmcache.deadlines import Deadlines
+from zmcache.errors import Busy, DeadlineExceeded, PeerUnavailable, ProtocolError, ZmcacheError
+from zmcache.peers.channel import BEAT_S, MISSED_BEATS, Batch, Channel, State
+from zmcache.transport.memory import MemoryNetwork, MemoryTransport
+
+
+class Bench:
+    """A channel, and a consumer that notes how its batches went."""
+
+    def __init__(self, *, endpoint: str = "mem://fake", limits: Limits | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        self.network = MemoryNetwork()
+        self.deadlines = Deadlines(loop)
+        self.epochs: list[Epoch] = []
+        self.channel = Channel(
+            "fake", endpoint, MemoryTransport(self.network), limits or Limits(), self.deadlines,
+            lambda channel, epoch: self.epochs.append(epoch), loop.time,
+        )  # fmt: skip
+        self.values: dict[str, object] = {}
+        self.errors: dict[str, ZmcacheError] = {}
+
+    def node(self) -> FakeNode:
+        fake = FakeNode(self.network)
+        fake.handle = fake.echo
+        return fake
+
+    def ask(self, *keys: str, timeout_s: float = 3.0) -> Batch:
+        batch = self.channel.open_batch(self, wire.GET, "items")
+        for key in keys:
+            batch.add(key, key, asyncio.get_running_loop().time() + timeout_s)
+        return batch
+
+    def on_answer(self, batch: Batch, answer: wire.Answer) -> None:
+        for key, _, value, _ in batch.fill(answer):
+            assert key not in self.values
+            assert key not in self.errors
+            self.values[key] = value
+
+    def on_failure(self, batch: Batch, error: ZmcacheError) -> None:
+        for key in batch.unfilled():
+            assert key not in self.values
+            assert key not in self.errors
+            self.errors[key] = error
+
+    async def failure(self, key: str) -> ZmcacheError:
+        await eventually(lambda: key in self.errors)
+        return self.errors[key]
+
+    async def value(self, key: str) -> object:
+        await eventually(lambda: key in self.values or key in self.errors)
+        return self.values.get(key, self.errors.get(key))
+
+
+def bench_test(test: Callable[[Bench], Coroutine[Any, Any, None]], **options: Any) -> None:
+    async def main() -> None:
+        bench = Bench(**options)
+        await test(bench)
+        bench.channel.close()
+        bench.deadlines.close()
+
+    asyncio.run(main())
+
+
+def test_no_connection_is_made_before_it_is_needed() -> None:
+    async def test(bench: Bench) -> None:
+        bench.node()
+        await asyncio.sleep(0.01)
+        assert bench.channel.state is State.NEW
+        bench.ask("k")
+        assert await bench.value("k") == b"k"
+        assert bench.channel.state is State.UP
+
+    bench_test(test)
+
+
+def test_requests_made_while_it_connects_wait_and_go_out_in_order() -> None:
+    async def test(bench: Bench) -> None:
+        fake = bench.node()
+        for n in range(5):
+            bench.ask(f"k{n}")
+            await asyncio.sleep(0)
+        await eventually(lambda: len(bench.values) == 5)
+        assert [key for _, request in fake.requests for key in request.keys] == [f"k{n}" for n in range(5)]
+
+    bench_test(test)
+
+
+def test_when_the_first_attempt_fails_they_fail_at_once_and_when_the_peer_comes_they_are_served() -> None:
+    async def test(bench: Bench) -> None:
+        bench.ask("early")
+        with took_less_than(0.5):
+            assert isinstance(await bench.failure("early"), PeerUnavailable)
+        bench.ask("down")
+        with took_less_than(0.1):
+            error = await bench.failure("down")
+        assert isinstance(error, PeerUnavailable)
+        assert error.peer == "fake"
+        bench.node()
+        await eventually(lambda: bench.channel.state is State.UP)
+        bench.ask("late")
+        assert await bench.value("late") == b"late"
+
+    bench_test(test)
+
+
+@pytest.mark.parametrize("endpoint", ["", "mem://", "nonsense", "tcp://host:1"])
+def test_an_endpoint_that_is_none_is_a_peer_that_cannot_be_reached(endpoint: str) -> None:
+    async def test(bench: Bench) -> None:
+        bench.ask("k")
+        with took_less_than(0.5):
+            assert isinstance(await bench.failure("k"), PeerUnavailable)
+        with pytest.raises(PeerUnavailable):
+            await bench.channel.query(wire.PING, asyncio.get_running_loop().time() + 1)
+
+    bench_test(test, endpoint=endpoint)
+
+
+def test_what_is_in_flight_when_the_peer_goes_fails_at_once_and_is_not_sent_again() -> None:
+    async def test(bench: Bench) -> None:
+        fake = bench.node()
+        fake.handle = lambda peer, request: None
+        bench.ask("a", "b")
+        await eventually(lambda: bool(fake.requests))
+        with took_less_than(0.5):
+            bench.network.cut("mem://fake")
+            assert isinstance(await bench.failure("a"), PeerUnavailable)
+            assert isinstance(await bench.failure("b"), PeerUnavailable)
+        bench.network.heal("mem://fake")
+        await eventually(lambda: bench.channel.state is State.UP)
+        fake.handle = fake.echo
+        bench.ask("c")
+        assert await bench.value("c") == b"c"
+        assert [request.keys for _, request in fake.requests] == [["a", "b"], ["c"]]
+        assert bench.channel.inflight == 0
+
+    bench_test(test)
+
+
+def test_a_peer_that_hangs_is_suspected_within_two_seconds_and_trusted_again_when_it_speaks() -> None:
+    async def test(bench: Bench) -> None:
+        bench.node()
+        bench.ask("k")
+        await bench.value("k")
+        bench.network.pause("mem://fake")
+        bench.ask("lost", timeout_s=60)
+        beats = 0
+        while bench.channel.state is not State.SUSPECT:
+            await asyncio.sleep(0)
+            bench.channel.beat()
+            beats += 1
+        assert beats > MISSED_BEATS
+        assert beats * BEAT_S <= 2.0
+        assert isinstance(await bench.failure("lost"), PeerUnavailable)
+        bench.ask("refused")
+        assert isinstance(await bench.failure("refused"), PeerUnavailable)
+        bench.network.resume("mem://fake")
+        await eventually(lambda: bench.channel.state is State.UP)
+        bench.ask("again")
+        assert await bench.value("again") == b"again"
+
+    bench_test(test)
+
+
+def test_a_peer_that_is_slow_to_answer_but_answers_pings_is_never_suspected() -> None:
+    async def test(bench: Bench) -> None:
+        fake = bench.node()
+        fake.handle = lambda peer, request: None
+        bench.ask("slow")
+        await eventually(lambda: bool(fake.requests))
+        for _ in range(10):
+            bench.channel.beat()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert bench.channel.state is State.UP
+        fake.echo(*fake.requests[0])
+        assert await bench.value("slow") == b"slow"
+
+    bench_test(test)
+
+
+def test_what_is_too_much_in_flight_is_refused_as_busy_and_room_comes_back() -> None:
+    async def test(bench: Bench) -> None:
+        fake = bench.node()
+        fake.handle = lambda peer, request: None
+        bench.ask(*"abc")
+        await eventually(lambda: bool(fake.requests))
+        bench.ask("d", "e")
+        assert isinstance(await bench.failure("d"), Busy)
+        fake.echo(*fake.requests[0])
+        assert await bench.value("a") == b"a"
+        fake.handle = fake.echo
+        bench.ask("f", "g")
+        assert await bench.value("g") == b"g"
+
+    bench_test(test, limits=Limits(inflight_requests=4))
+
+
+def test_an_answer_after_the_deadline_is_a_stray() -> None:
+    async def test(bench: Bench) -> None:
+        fake = bench.node()
+        fake.handle = lambda peer, request: None
+        bench.ask("k", timeout_s=0.03)
+        assert isinstance(await bench.failure("k"), DeadlineExceeded)
+        fake.echo(*fake.requests[0])
+        await eventually(lambda: bench.channel.strays == 1)
+        assert bench.values == {}
+
+    bench_test(test)
+
+
+def test_an_answer_with_another_epoch_is_reported_and_one_with_ours_is_not() -> None:
+    async def test(bench: Bench) -> None:
+        fake = bench.node()
+        bench.ask("k")
+        await bench.value("k")
+        assert bench.epochs == [Epoch(*fake.header)]
+        bench.channel.epoch = Epoch(*fake.header)
+        bench.ask("l")
+        await bench.value("l")
+        assert len(bench.epochs) == 1
+
+    bench_test(test)
+
+
+def test_a_query_ends_by_its_deadline_or_with_the_connection_or_with_its_answer() -> None:
+    async def test(bench: Bench) -> None:
+        fake = bench.node()
+        loop = asyncio.get_running_loop()
+        reply = await bench.channel.query(wire.TOPOLOGY, loop.time() + 1)
+        assert isinstance(reply, wire.Members)
+        fake.topology = lambda peer, request_id: None
+        with took_less_than(0.15), pytest.raises(DeadlineExceeded):
+            await bench.channel.query(wire.TOPOLOGY, loop.time() + 0.1)
+        waiting = bench.channel.query(wire.TOPOLOGY, loop.time() + 5)
+        await asyncio.sleep(0)
+        bench.network.cut("mem://fake")
+        with took_less_than(0.5), pytest.raises(PeerUnavailable):
+            await waiting
+        fake.topology = lambda peer, request_id: fake.send(peer, b"\x98\x10\x12" + bytes([request_id]))
+        bench.network.heal("mem://fake")
+        await eventually(lambda: bench.channel.state is State.UP)
+
+    bench_test(test)
+
+
+def test_a_garbled_reply_to_a_query_fails_it_at_once() -> None:
+    async def test(bench: Bench) -> None:
+
+        fake = bench.node()
+        fake.topology = lambda peer, request_id: fake.send(
+            peer, msgpack.packb([wire.VERSION, wire.MEMBERS, request_id, 0, 1, 2, 0, "", 5])
+        )
+        with took_less_than(0.5), pytest.raises(ProtocolError):
+            await bench.channel.query(wire.TOPOLOGY, asyncio.get_running_loop().time() + 2)
+        assert bench.channel.garbage == 1
+
+    bench_test(test)
+
+
+def test_closing_fails_what_is_under_way_and_what_is_collected_and_comes_after() -> None:
+    async def test(bench: Bench) -> None:
+        fake = bench.node()
+        fake.handle = lambda peer, request: None
+        bench.ask("sent")
+        await eventually(lambda: bool(fake.requests))
+        bench.ask("collected")
+        bench.channel.close()
+        bench.channel.close()
+        for key in ("sent", "collected"):
+            assert isinstance(await bench.failure(key), PeerUnavailable)
+        bench.ask("after")
+        assert isinstance(await bench.failure("after"), PeerUnavailable)
+
+    bench_test(test)
+
+
+def test_a_batch_takes_as_many_keys_as_a_message_may_have() -> None:
+    async def test(bench: Bench) -> None:
+        bench.node()
+        batch = bench.ask(*"abcd")
+        assert batch.open
+        batch.add("e", "e", 0.0)
+        assert not batch.open
+
+    bench_test(test, limits=Limits(keys=5))
