@@ -65,14 +65,14 @@ class Group(LocalGroup):
             return default if value is ABSENT else value
         outcome = (await self._outcomes([key], timeout))[0]
         if outcome.error is not None:
-            raise outcome.error
+            raise _fresh(outcome.error)
         return default if outcome.value is None else outcome.value
 
     async def fetch(self, key: str, *, timeout: float | None = None) -> Item | None:
         """As `get`, with the remaining life and the source of the value; None when the loader does not know the key."""
         outcome = (await self._outcomes([key], timeout))[0]
         if outcome.error is not None:
-            raise outcome.error
+            raise _fresh(outcome.error)
         if outcome.value is None:
             return None
         ttl_s = None if outcome.expires_at_s == math.inf else max(0.0, outcome.expires_at_s - self._clock())
@@ -112,7 +112,7 @@ class Group(LocalGroup):
         self.write(kind, key, value, ttl_ms, deadline_s, _once(future), forwarded=False)
         outcome = future.result() if future.done() else await self._until(future, deadline_s)
         if outcome.error is not None:
-            raise outcome.error
+            raise _fresh(outcome.error)
         return outcome
 
     async def _outcomes(self, keys: list[str], timeout: float | None) -> list[Outcome]:
@@ -169,6 +169,11 @@ class Group(LocalGroup):
             return await future
         finally:
             self._deadlines.discard(bucket, expire)
+
+
+def _fresh(error: ZmcacheError) -> ZmcacheError:
+    # One error serves every caller of a flight, and each raise would add its frames to what the ones before it left on it.
+    return error.with_traceback(None)
 
 
 def _once(future: asyncio.Future[Outcome]) -> Waiter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 
 import pytest
 from eventually import eventually
@@ -10,7 +11,7 @@ from mesh_fixture import Cluster, endpoint, mesh_test, took_less_than
 from scripted_loader import ScriptedLoader, value_of
 
 from zmcache.core.ring import Member
-from zmcache.errors import Busy, DeadlineExceeded, LoaderFailed, LoadTimeout, MeshError, PartialResult
+from zmcache.errors import Busy, ConfigError, DeadlineExceeded, LoaderFailed, LoadTimeout, MeshError, PartialResult
 
 
 def test_a_missing_key_is_loaded_once_by_its_owner_however_many_ask_anywhere() -> None:
@@ -69,6 +70,27 @@ def test_an_error_that_is_not_proper_unicode_still_reaches_the_asker() -> None:
             await cluster.group("a").get(cluster.key_of("b"))
 
     mesh_test(test)
+
+
+def test_an_error_shared_by_many_callers_does_not_collect_their_tracebacks() -> None:
+    async def test(cluster: Cluster) -> None:
+        cluster.loaders["a"].answer = _fails
+        key = cluster.key_of("a")
+        errors = await asyncio.gather(*[cluster.group("a").get(key) for _ in range(200)], return_exceptions=True)
+        assert all(isinstance(error, LoaderFailed) for error in errors)
+        assert isinstance(errors[0], LoaderFailed)
+        assert len(traceback.extract_tb(errors[0].__traceback__)) < 5
+
+    mesh_test(test)
+
+
+def test_a_start_that_fails_leaves_nothing_open_and_says_what_is_in_use() -> None:
+    async def test(cluster: Cluster) -> None:
+        with pytest.raises(ConfigError, match="mem://a"):
+            await cluster.start("a")
+        assert cluster.loaders["a"].closed
+
+    mesh_test(test, "a")
 
 
 def test_an_owner_whose_loader_hangs_answers_load_timeout() -> None:

@@ -70,6 +70,7 @@ class Node:
         self._given_loaders = dict(loaders or {})
         self._make_transport = transport or (lambda: make_transport(config))
         self._make_discovery = discovery or (lambda member: make_discovery(config, member))
+        self._loaders: dict[str, Loader] = {}
         self._groups: dict[str, Group] = {}
         self._started = self._stopped = False
         self._pid = os.getpid()
@@ -119,10 +120,11 @@ class Node:
 
     async def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         config = self.config
-        loaders = {}
         for name, group in config.groups.items():
             with _concerning(f"groups.{name}.loader"):
-                loaders[name] = self._given_loaders.get(name) or make_loader(group.loader, group.max_loads)
+                loader = self._given_loaders.get(name) or make_loader(group.loader, group.max_loads)
+            if loader is not None:
+                self._loaders[name] = loader
         self._deadlines = Deadlines(loop)
         self._transport = self._make_transport()
         with _concerning("node.listen"):
@@ -135,7 +137,13 @@ class Node:
         for name, group in config.groups.items():
             settings = GroupSettings(**{field: getattr(group, field) for field in GroupSettings.__struct_fields__})
             self._groups[name] = Group(
-                name, settings, config.limits, self._peers, self._deadlines, loader=loaders[name], random=random.random
+                name,
+                settings,
+                config.limits,
+                self._peers,
+                self._deadlines,
+                loader=self._loaders.get(name),
+                random=random.random,
             )
         self._dispatcher = Dispatcher(self, self._groups, config.limits, self._deadlines, self._listener.send_nowait)
         self._membership = Membership(self._mesh, node_id, self._on_ring)
@@ -183,6 +191,10 @@ class Node:
             await self._membership.aclose()
         for group in self._groups.values():
             await group.aclose()
+        for name, loader in self._loaders.items():
+            # A group closes its own; after a start that failed early there are loaders without one.
+            if name not in self._groups:
+                await loader.aclose()
         if self._mesh is not None:
             self._mesh.close()
         if self._listener is not None:
