@@ -38,7 +38,7 @@ class FakeNode:
         """The answer to TOPOLOGY."""
         head = (wire.VERSION, wire.MEMBERS, request_id, 0, *self.header, 0, "")
         columns = list(zip(*[member[:5] for member in self.members], strict=True)) or [()] * 5
-        self.send(peer, wire.encode(wire.Members(*head, *map(list, columns))))  # type: ignore[arg-type]  # five columns
+        self.send(peer, wire.encode(wire.Members(*head, *map(list, columns))))
 
     def answer(
         self, peer: bytes, request_id: int, *rows: Any, positions: list[int] | None = None, **changes: Any
