@@ -323,6 +323,7 @@ class Late:
             self._dispatcher._send_outcomes(self._peer, self._request, came)
             if not self._left:
                 self._dispatcher.forget(self)
+                self._let_go()
 
     def expire(self) -> None:
         """The request's deadline has passed: the asker has told its callers, so nothing is sent."""
@@ -331,6 +332,11 @@ class Late:
             self._left = 0
             for flight, waiter in self.flights:
                 flight.leave(waiter)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        # The waiters hold this object and it holds them: a ring of references for each miss, which only a full collection would find, slowly.
+        self.flights.clear()
 
 
 def _text(error: ZmcacheError) -> str:
