@@ -1,10 +1,13 @@
 """The garbage collector of a process that is a node and nothing else.
 
-A full collection visits every tracked object, and the loop stands still meanwhile. Three things keep that short here.
-What the store keeps is not tracked at all (see `zmcache.core.store`). What there is when the node begins to serve,
-modules and classes above all, is frozen: no collection looks at it again. And the thresholds make young collections
-rarer: requests make short-lived objects that reference counts free, so that a collection of the youngest finds nothing
-but what is in flight, and the default of one for every 700 more than were freed runs during every burst.
+A full collection visits every tracked object, and the loop stands still meanwhile. Three things keep that short here. What
+the store keeps is not tracked at all (see `zmcache.core.store`). What there is when the node begins to serve, modules and
+classes above all, is frozen: no collection looks at it again. And young collections are made rarer: nothing in the way of
+a request makes a ring of references, so that reference counts free it all and a collection only looks at what is in flight.
+
+Measured with a million sets, then 200,000 hits and 100,000 misses, 5,000 in flight, on two noisy cores: as Python comes,
+2,260 collections took 1,070 ms, the longest 57; frozen, 2,260 took 550 ms, the longest 13; with these thresholds, too, 61
+took 67 ms, the longest 7.
 
 None of this is for a host program that embeds a node: there the collector is the program's.
 """
