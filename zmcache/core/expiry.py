@@ -1,10 +1,12 @@
 """Which slots are due to expire, by the second: a wheel of buckets, each a linked list that lives in two arrays.
 
-A slot stands in at most one bucket, that of the second in which its entry ends; another end moves it there at once. So the wheel holds exactly the entries that
-expire, however often they are overwritten and with whatever ends, at 8 bytes a slot. A bucket is due when its second is over: all that it holds has ended then,
-and a million entries that end together can be taken out in slices of any size.
+A slot stands in at most one bucket, that of the second in which its entry ends; another end moves it there at once. So
+the wheel holds exactly the entries that expire, however often they are overwritten and with whatever ends, at 8 bytes a
+slot. A bucket is due when its second is over: all that it holds has ended then, and a million entries that end together
+can be taken out in slices of any size.
 
-(Sampling, redis's way, would spare the arrays, but lets an unlucky entry stay for long; a heap would cost a logarithm at each set and keep what was overwritten.)
+(Sampling, redis's way, would spare the arrays, but lets an unlucky entry stay for long; a heap would cost a logarithm
+at each set and keep what was overwritten.)
 """
 
 from __future__ import annotations

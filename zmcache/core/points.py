@@ -1,15 +1,19 @@
-"""The points of a ring: where on the circle of 64-bit hashes each node's arcs end, kept so that a look-up is one array access.
+"""The points of a ring: where on the circle of 64-bit hashes each node's arcs end, kept so that a look-up is one array
+access.
 
-A node has many points; the arc that ends at a point belongs to that point's node, so the owner of a hash is the node of the first point at or after
-it, round the end of the circle. What stands here works on node *indexes*; names, weights and epochs are the business of `zmcache.core.ring`.
+A node has many points; the arc that ends at a point belongs to that point's node, so the owner of a hash is the node of
+the first point at or after it, round the end of the circle. What stands here works on node *indexes*; names, weights
+and epochs are the business of `zmcache.core.ring`.
 
 - ``points`` and ``owners`` are parallel arrays in order of the points; equal points are in order of their nodes' ids.
-- ``direct`` cuts the circle into at least `CELLS_PER_POINT` equal cells a point: the owner of a cell that no point lies in, else `MIXED`. About nine
-  hashes in ten end there, so the cost of a look-up does not grow with the number of nodes, but for the caches that a larger table misses.
-- ``starts`` cuts it into coarser sectors and says where in ``points`` each begins, so that the tenth hash is a search among about `SECTOR_POINTS`.
+- ``direct`` cuts the circle into at least `CELLS_PER_POINT` equal cells a point: the owner of a cell that no point lies
+  in, else `MIXED`. About nine hashes in ten end there, so the cost of a look-up does not grow with the number of nodes,
+  but for the caches that a larger table misses.
+- ``starts`` cuts it into coarser sectors and says where in ``points`` each begins, so that the tenth hash is a search
+  among about `SECTOR_POINTS`.
 
-Building is pure Python in small steps and never one long C call: it is meant for a thread beside a loop that has to stay quick, and only the steps
-between byte codes let the other thread have the interpreter.
+Building is pure Python in small steps and never one long C call: it is meant for a thread beside a loop that has to
+stay quick, and only the steps between byte codes let the other thread have the interpreter.
 """
 
 from __future__ import annotations
@@ -24,7 +28,8 @@ import xxhash
 SPACE: Final = 1 << 64
 MIXED: Final = 0xFFFF
 MAX_NODES: Final = MIXED
-# 8: one hash in nine meets a mixed cell. With 16 a look-up among 1,000 nodes was 3 % quicker for twice the table (16 MB); with 32 it was slower.
+# 8: one hash in nine meets a mixed cell. With 16 a look-up among 1,000 nodes was 3 % quicker for twice the table (16
+# MB); with 32 it was slower.
 CELLS_PER_POINT: Final = 8
 _MIN_BITS: Final = 16  # 128 KiB: a small ring then has hardly a mixed cell
 SECTOR_POINTS: Final = 8
@@ -108,9 +113,11 @@ def build(counts: Sequence[int], node_ids: Sequence[str]) -> Points:
 def merge(
     old: Points, old_ids: Sequence[str], drop: Iterable[Place], add: Iterable[Place], new_ids: Sequence[str]
 ) -> Points:
-    """``old`` without the places ``drop``, which it must have, and with ``add``. Costs little more than copying the arrays.
+    """``old`` without the places ``drop``, which it must have, and with ``add``. Costs little more than copying the
+    arrays.
 
-    ``old_ids`` and ``new_ids`` name the nodes by index, before and after; a node in both that is in neither list keeps its index.
+    ``old_ids`` and ``new_ids`` name the nodes by index, before and after; a node in both that is in neither list keeps
+    its index.
     """
     changes: list[tuple[int, int, str, int]] = []  # index in the old arrays, point, node id, owner (-1: drop)
     for place in drop:
@@ -161,7 +168,9 @@ def _direct(points: array[int], owners: array[int]) -> array[int]:
 
 
 def _fill(direct: array[int], points: array[int], owners: array[int], at: int) -> None:
-    """Write the cells of the arc that ends at point number ``at``: those that it covers whole, and the one it ends in."""
+    """Write the cells of the arc that ends at point number ``at``: those that it covers whole, and the one it ends
+    in.
+    """
     shift = 64 - (len(direct).bit_length() - 1)
     first, last = (points[at - 1] >> shift) + 1, points[at] >> shift
     owner = owners[at]

@@ -3,9 +3,11 @@
 Every node has ``points`` x weight points on a circle of 64-bit hashes, the xxh3-64 of ``"{node_id}#{i}"``; a key belongs to the node of the first
 point at or after the xxh3-64 of the key. What follows from that, and has to stay true:
 
-- owners depend on the members alone: not on their order, nor on which ring this one was built from (equal points are settled by node id);
+- owners depend on the members alone: not on their order, nor on which ring this one was built from (equal points are
+  settled by node id);
 - when a node joins or leaves, only its own share moves;
-- two rings of equal `Epoch` give every key the same owner, whoever built them. Python's ``hash`` is never used: it differs by process.
+- two rings of equal `Epoch` give every key the same owner, whoever built them. Python's ``hash`` is never used: it
+  differs by process.
 
 A ring knows no socket, no clock and no health: a node that is away owns its keys until it is no member any more.
 """
@@ -21,7 +23,8 @@ import xxhash
 from zmcache.core import points as circle
 from zmcache.core.points import MIXED, Place, Points, places_of
 
-# With 512 points the fullest of 10 equal nodes has about 1.075 of the mean (with groupcache's 50: 1.23); 1,024 would give 1.05 for twice the memory.
+# With 512 points the fullest of 10 equal nodes has about 1.075 of the mean (with groupcache's 50: 1.23); 1,024 would
+# give 1.05 for twice the memory.
 POINTS: Final = 512
 LEAVING: Final = "leaving"
 
@@ -30,7 +33,8 @@ class Member(NamedTuple):
     """One node as the others see it.
 
     ``endpoint`` is where it is to be reached, which need not be what it binds. ``weight`` is its share of the ring
-    relative to the others (1.0 is one ordinary node). ``state`` is ``"serving"`` or ``"leaving"``; a leaving node owns nothing.
+    relative to the others (1.0 is one ordinary node). ``state`` is ``"serving"`` or ``"leaving"``; a leaving node owns
+    nothing.
     """
 
     node_id: str
@@ -51,7 +55,9 @@ class Epoch(NamedTuple):
     digest: int
 
     def newer_than(self, other: Epoch) -> bool:
-        """Whether this one is to be preferred: its revision is greater. Digests only tell whether two rings are equal."""
+        """Whether this one is to be preferred: its revision is greater. Digests only tell whether two rings are
+        equal.
+        """
         return self.revision > other.revision
 
 
@@ -67,10 +73,11 @@ class Movement(NamedTuple):
 
 
 class Ring:
-    """See the module's docstring. Made by `Ring.build`; an empty one is false, and asking it for an owner raises `LookupError`.
+    """See the module's docstring. Made by `Ring.build`; an empty one is false, and asking it for an owner raises
+    `LookupError`.
 
-    ``members`` is in no order to rely on, but `owner_index` is an index into it: a list kept parallel to it finds whatever belongs to a key's owner.
-    Twelve million bytes with 1,000 nodes, 140 kB with one.
+    ``members`` is in no order to rely on, but `owner_index` is an index into it: a list kept parallel to it finds
+    whatever belongs to a key's owner. Twelve million bytes with 1,000 nodes, 140 kB with one.
     """
 
     __slots__ = (
@@ -107,11 +114,13 @@ class Ring:
     def build(
         cls, members: Iterable[Member], revision: int, *, points: int = POINTS, previous: Ring | None = None
     ) -> Ring:
-        """The ring of ``members``. Of two with the same id the greater counts. Members that leave own nothing, unless all do.
+        """The ring of ``members``. Of two with the same id the greater counts. Members that leave own nothing, unless
+        all do.
 
         ``points`` is how many a node of weight 1 has. More make the shares more even and the ring larger; all nodes and
-        clients of a cluster need the same number. ``previous``, a ring of any membership, makes a small change cheap and
-        changes nothing else. Run it in a thread where there may be many members. Raises `ValueError` for more than 65,535.
+        clients of a cluster need the same number. ``previous``, a ring of any membership, makes a small change cheap
+        and changes nothing else. Run it in a thread where there may be many members. Raises `ValueError` for more than
+        65,535.
         """
         by_id = {member.node_id: member for member in sorted(members)}
         if len(by_id) > circle.MAX_NODES:
@@ -140,7 +149,9 @@ class Ring:
         return self.members[self.owner_index(key)]
 
     def owners(self, key: str, n: int) -> tuple[Member, ...]:
-        """The first ``n`` distinct nodes from ``key`` on, the owner first; fewer where there are fewer, none in an empty ring. About 2 us."""
+        """The first ``n`` distinct nodes from ``key`` on, the owner first; fewer where there are fewer, none in an
+        empty ring. About 2 us.
+        """
         wanted = min(n, self._owning)
         if wanted <= 0:
             return ()
@@ -162,7 +173,8 @@ class Ring:
         return {member.node_id: size / circle.SPACE for member, size in zip(self.members, self._sizes, strict=True)}
 
     def movement_to(self, other: Ring) -> Movement:
-        """What would change owners if ``other`` took this ring's place. Exact, by walking the points of both: 1 us a point.
+        """What would change owners if ``other`` took this ring's place. Exact, by walking the points of both: 1 us a
+        point.
 
         What nobody owned, or nobody would own, counts as moved.
         """

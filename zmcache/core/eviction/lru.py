@@ -2,14 +2,16 @@
 
 Choose it when what was asked for lately is what will be asked for again, and no scan sweeps through the keys.
 
-The order is a log of uses, not a list that every hit relinks: relinking is six scattered reads and writes, noting a use in a log is one. A slot may stand in the log
-many times; its *mark* says which of its records is the last, and only that one counts. The oldest record that counts names the victim, so the order is exactly
-that of a list. Records lie in chunks, and a mark is the chunk's number and the place in it; a slot that is not in use has mark 0.
+The order is a log of uses, not a list that every hit relinks: relinking is six scattered reads and writes, noting a use
+in a log is one. A slot may stand in the log many times; its *mark* says which of its records is the last, and only that
+one counts. The oldest record that counts names the victim, so the order is exactly that of a list. Records lie in
+chunks, and a mark is the chunk's number and the place in it; a slot that is not in use has mark 0.
 
     log, oldest first:  _head (being read)  _compacted  _rest  _open (being written)
 
-When fewer than a third of the records count, chunks are gone through from the oldest on, a few for each new one: what counts is written again, in the same order, into
-fewer chunks. So the log stays near three records an entry at the most, and nothing ever stops to go through all of it.
+When fewer than a third of the records count, chunks are gone through from the oldest on, a few for each new one: what
+counts is written again, in the same order, into fewer chunks. So the log stays near three records an entry at the most,
+and nothing ever stops to go through all of it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from typing import Final
 
 _PLACE_BITS: Final = 11
 CHUNK: Final = 1024  # a chunk is closed at this size; the batch that fills it may take it to twice as many at the most
-# A mark has 32 bits, so chunk numbers come round after two million chunks. A record that is still there then, and happens to fit, makes its entry go early: no worse.
+# A mark has 32 bits, so chunk numbers come round after two million chunks. A record that is still there then, and
+# happens to fit, makes its entry go early: no worse.
 _NUMBERS: Final = 1 << (32 - _PLACE_BITS)
 _PAGE: Final = array("I", bytes(4 * 4096))  # arrays grow by pages, so that no single insert copies for long
 _COMPACT_CHUNKS: Final = 2  # gone through for each new one: with a third counting, more goes than comes
@@ -69,7 +72,7 @@ class Lru:
     def touched(self, slots: list[int]) -> None:
         """Note these uses. About 60 ns each."""
         for start in range(0, len(slots), CHUNK):
-            part = slots[start : start + CHUNK]
+            part = slots[start : start + CHUNK] if len(slots) > CHUNK else slots
             chunk, marks = self._open, self._marks
             for mark, slot in enumerate(part, chunk.mark + len(chunk.slots)):
                 marks[slot] = mark
