@@ -1,0 +1,156 @@
+"""What the store promises beyond the model: figures, refusals, slices, and charges that come out even."""
+
+from __future__ import annotations
+
+import gc
+import math
+import sys
+
+import msgpack
+import pytest
+
+from zmcache.core.eviction import Lru, make_policy
+from zmcache.core.store import Store, charge_of
+
+ONE = charge_of("k00", b"v")
+
+
+def filled(count: int, *, budget_bytes: int = 1 << 20, end: float = math.inf) -> Store:
+    store = Store(budget_bytes, make_policy("lru"))
+    for number in range(count):
+        assert store.set(f"k{number:02d}", b"v", end, 0.0)
+    return store
+
+
+def test_an_entry_larger_than_the_budget_leaves_the_older_one_in_place() -> None:
+    store = filled(1, budget_bytes=2 * ONE)
+    assert not store.set("k00", bytes(3 * ONE), math.inf, 0.0)
+    assert store.get("k00", 0.0) == b"v"
+    assert store.statistics().refused == 1
+    assert not Store(0, Lru()).set("k", b"", math.inf, 0.0)
+
+
+def test_an_entry_that_has_ended_already_is_not_kept_nor_what_it_replaces() -> None:
+    store = filled(1)
+    assert store.set("k00", b"new", 5.0, 5.0)
+    assert store.get("k00", 5.0) is None
+    assert store.set("k00", b"new", math.nan, 5.0)
+    assert (len(store), store.used_bytes) == (0, 0)
+
+
+def test_an_expired_entry_is_never_served_by_any_call() -> None:
+    store = filled(4, end=10.0)
+    assert store.get("k00", 9.999) == b"v"
+    assert store.contains("k00", 9.999)
+    assert not store.contains("k00", 10.0)
+    assert store.get("k00", 10.0) is None
+    assert store.lookup("k01", 10.0) is None
+    assert store.get_many(["k02", "k99"], 10.0) == ([None, None], [0.0, 0.0])
+    assert not store.delete("k03", 10.0)
+    assert (len(store), store.used_bytes) == (0, 0)
+
+
+def test_looking_whether_a_key_is_there_is_no_use_of_it() -> None:
+    store = filled(3, budget_bytes=3 * ONE)
+    assert store.contains("k00", 0.0)
+    before = store.statistics()
+    store.set("k99", b"v", math.inf, 0.0)
+    assert not store.contains("k00", 0.0)
+    assert (before.hits, before.misses) == (0, 0)
+
+
+def test_overwriting_counts_as_a_use() -> None:
+    store = filled(3, budget_bytes=3 * ONE)
+    store.set("k00", b"w", math.inf, 0.0)
+    store.set("k99", b"v", math.inf, 0.0)
+    assert store.contains("k00", 0.0)
+    assert not store.contains("k01", 0.0)
+
+
+def test_a_use_of_an_entry_that_went_does_not_count_for_the_next_in_its_place() -> None:
+    store = filled(3, budget_bytes=3 * ONE)
+    store.get("k00", 0.0)
+    store.delete("k00", 0.0)
+    store.set("k90", b"v", math.inf, 0.0)  # takes the place that was just used
+    store.get("k01", 0.0)
+    store.get("k02", 0.0)
+    store.set("k91", b"v", math.inf, 0.0)
+    assert [store.contains(key, 0.0) for key in ("k90", "k01", "k02", "k91")] == [False, True, True, True]
+
+
+def test_hits_and_misses_are_counted_to_the_last() -> None:
+    store = filled(2)
+    for _ in range(1500):
+        store.get("k00", 0.0)
+    store.get_many(["k00", "k01", "nobody"], 0.0)
+    store.lookup("nobody", 0.0)
+    figures = store.statistics()
+    assert (figures.hits, figures.misses, figures.entries) == (1502, 2, 2)
+    assert (figures.used_bytes, figures.budget_bytes) == (2 * ONE, 1 << 20)
+
+
+def test_a_smaller_budget_is_reached_in_slices_and_a_set_meanwhile_makes_room_only_for_itself() -> None:
+    store = filled(100)
+    store.resize(10 * ONE)
+    assert store.set("k-a", b"v", math.inf, 0.0)
+    assert len(store) == 100
+    assert store.evict(30) == 30
+    assert store.set("k-b", b"v", math.inf, 0.0)
+    assert len(store) == 70
+    while store.evict(30):
+        pass
+    assert store.used_bytes <= 10 * ONE
+    assert store.contains("k-b", 0.0)
+    store.resize(20 * ONE)
+    assert store.set("k-c", b"v", math.inf, 0.0)
+    assert len(store) == 11
+
+
+def test_one_large_value_takes_the_place_of_as_many_small_ones_as_it_needs() -> None:
+    store = filled(50, budget_bytes=50 * ONE)
+    assert store.set("large", bytes(20 * ONE), math.inf, 0.0)
+    assert store.used_bytes <= store.budget_bytes
+    assert store.get("large", 0.0) is not None
+    assert 28 <= len(store) - 1 <= 30
+
+
+@pytest.mark.parametrize("key", ["ключ", "clé", "🔑" * 5, "plain"])
+def test_a_charge_does_not_depend_on_who_has_looked_at_the_key(key: str) -> None:
+    before = charge_of(key + "!", b"")
+    asked = key + "!"
+    msgpack.packb(asked)  # leaves its UTF-8 in the string
+    assert charge_of(asked, b"") == before >= sys.getsizeof(asked) + sys.getsizeof(b"")
+
+
+def test_places_are_used_again_and_no_memory_is_charged_for_what_has_gone() -> None:
+    store = Store(100 * ONE, make_policy("lru"))
+    for number in range(30_000):
+        store.set(f"k{number % 1000:02d}", b"v", 10.0, 0.0)
+        if number % 7 == 0:
+            store.delete(f"k{number % 1000:02d}", 0.0)
+    keys, cursor = store.visit(None, 1000)
+    assert cursor is None, "about a hundred places were ever needed"
+    assert store.used_bytes == sum(charge_of(key, b"v") for key in keys)
+    store.clear()
+    assert (len(store), store.used_bytes, store.visit(None, 1000)) == (0, 0, ([], None))
+
+
+def test_a_shortened_life_ends_sooner_and_never_later() -> None:
+    store = filled(2, end=50.0)
+    store.shorten("k00", 20.0)
+    store.shorten("k01", 90.0)
+    store.shorten("nobody", 1.0)
+    assert store.lookup("k00", 0.0) == (b"v", 20.0)
+    assert store.lookup("k01", 0.0) == (b"v", 50.0)
+    assert store.expire(21.0) == 1
+    assert store.expire(51.0) == 1
+
+
+def test_what_holds_the_entries_is_not_tracked_by_the_collector() -> None:
+    store = filled(90, end=9.0)
+    store.delete("k00", 0.0)
+    store.set("k00", b"v", 9.0, 0.0)
+    gc.collect()
+    for holder in (store._shards, store._keys, store._values):
+        assert not any(map(gc.is_tracked, holder))
+    assert not gc.is_tracked(store._wheel._heads)
