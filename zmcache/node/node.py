@@ -166,7 +166,7 @@ class Node:
         try:
             await self._discovery.update(self._member)
         except DiscoveryError as error:
-            _log.warning("leaving without a word, the membership service cannot be reached: %s", error)
+            _log.info("leaving without a word: %s", error)
             alone = True
         deadline_s = time.monotonic() + self.config.node.drain_timeout_s
         quiet_since_s = max(time.monotonic(), self._dispatcher.last_request_s)
