@@ -1,4 +1,4 @@
-"""The commands: ``zmcache-loadgen run`` and ``zmcache-loadgen replay``.
+"""The commands: ``zmcache-loadgen run`` and ``zmcache-loadgen replay``; ``bench`` is in `bench.command`.
 
 Exit codes: 0 all was asked and answered; 1 some requests failed (unless ``--allow-errors``), or the trace broke off, or
 the report could not be kept; 2 nothing was run: a wrong option, nobody there, no such group, an empty trace; 130 Ctrl-C
@@ -19,6 +19,7 @@ from typing import Any, Literal
 import click
 import uvloop
 
+from .bench.command import bench
 from .errors import LoadgenError
 from .options import Duration, Exponent, Sizes
 from .progress import progress_bar
@@ -82,6 +83,9 @@ def _common_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.version_option(package_name="zmcache")
 def main() -> None:
     """Drive load at a zmcache cluster, and say what it was like."""
+
+
+main.add_command(bench)
 
 
 @main.command()

@@ -1,0 +1,93 @@
+"""The rows of the benchmark as data: what is measured, against what, and where the floor is. A row's verdict follows from nothing else.
+
+``at least`` rows are rates, more is better; ``at most`` rows are latencies and costs. The floor is on the ratio (measured /
+yardstick), or, where `Goal.absolute`, on what was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Final, Literal
+
+from ..errors import LoadgenError
+
+ALL_HOLD: Final = 0
+FALLS_SHORT: Final = 1
+NOT_MEASURED: Final = 3  # 2 is click's, for a wrong option
+
+
+class NotMeasurable(LoadgenError):
+    """Something that a row needs is not there, or did not work; the text says what to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What one row is to show."""
+
+    name: str
+    title: str
+    unit: str
+    against: str
+    bound: Literal["at least", "at most"]
+    floor: float
+    absolute: bool = False
+
+
+GOALS: Final = (
+    Goal("gets-64-redis", "64 callers", "gets/s", "redis.asyncio", "at least", 4.0),
+    Goal("gets-64-memcached", "64 callers", "gets/s", "aiomcache", "at least", 3.0),
+    Goal("gets-64-echo", "64 callers", "gets/s", "blocking ZeroMQ echo", "at least", 1.0),
+    Goal("gets-256-redis", "256 callers", "gets/s", "redis.asyncio", "at least", 8.0),
+    Goal("one-caller-echo", "one caller, p50", "us", "blocking ZeroMQ echo", "at most", 1.7),
+    Goal("one-caller-busy-redis", "one caller, p50, busy polling", "us", "redis.asyncio", "at most", 1.3),
+    Goal("get-many-redis", "get_many of 100, one caller", "calls/s", "redis.asyncio mget", "at least", 0.7),
+    Goal("embedded-get", "embedded hit, await get", "ns", "OrderedDict get, move_to_end", "at most", 10.0),
+    Goal("embedded-get-nowait", "embedded hit, get_nowait", "ns", "OrderedDict get, move_to_end", "at most", 4.0),
+    Goal("million-bytes", "1M entries of 13 + 128 bytes, with expiry", "bytes/entry", "redis", "at most", 1.4),
+    Goal("million-pause", "longest pause of the loop meanwhile", "ms", "an idle node's loop", "at most", 20.0, absolute=True),
+    Goal("groups-100", "a get with 100 groups, 64 callers", "us", "one group", "at most", 1.2),
+    Goal("nodes-100", "a get with 100 nodes in the ring, 64 callers", "us", "one node", "at most", 1.2),
+)  # fmt: skip
+BY_NAME: Final = {goal.name: goal for goal in GOALS}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A goal and what came of it. All figures are None, and ``holds`` too, where nothing could be measured."""
+
+    goal: Goal
+    measured: float | None
+    yardstick: float | None
+    ratio: float | None
+    holds: bool | None
+    runs: tuple[float, ...] = ()
+    """Each run's ratio; each run's figure where the goal is absolute."""
+    note: str = ""
+
+
+def judge(name: str, measured: Sequence[float], yardstick: Sequence[float], note: str = "") -> Row:
+    """The row of that name, from what each run measured and its yardstick beside it.
+
+    The ratio is the median of the runs' ratios, not the ratio of medians: what ran side by side is compared. An absolute
+    goal counts the median of what was measured. Raises `ValueError` where the runs are not pairs, or none.
+    """
+    goal = BY_NAME[name]
+    ratios = tuple(a / b for a, b in zip(measured, yardstick, strict=True) if b > 0)
+    ratio = None if goal.absolute else median(ratios)
+    judged = median(measured) if ratio is None else ratio
+    holds = judged >= goal.floor if goal.bound == "at least" else judged <= goal.floor
+    runs = tuple(measured) if goal.absolute else ratios
+    return Row(goal, median(measured), median(yardstick), ratio, holds, runs, note)
+
+
+def unmeasured(name: str, why: str) -> Row:
+    """The row of that name, of which nothing is known because of ``why``."""
+    return Row(BY_NAME[name], None, None, None, None, note=why)
+
+
+def exit_code(rows: Iterable[Row]) -> int:
+    """1 where a row falls short, else 3 where one could not be measured, else 0."""
+    verdicts = {row.holds for row in rows}
+    return FALLS_SHORT if False in verdicts else NOT_MEASURED if None in verdicts else ALL_HOLD

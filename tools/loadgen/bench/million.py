@@ -1,0 +1,128 @@
+"""A million entries with an expiry: what each costs in memory, and whether the node's loop ever stood still meanwhile.
+
+Memory is the server process's resident bytes after, less those before, over the number of entries, on both sides. The pause is what the
+node's own probe saw from the first set to the last get; the node next to it, which has nothing to do, tells what the machine did
+to a loop in the same time. A pause of the node's own comes in every run, so the median of the runs' longest counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import AsyncExitStack
+from itertools import count
+from typing import Any, Final
+
+import zmcache
+
+from . import clients, servers
+from .drive import Effort
+from .goals import NotMeasurable, Row, judge, unmeasured
+from .probe import TARGET
+
+_VALUE_BYTES: Final = 128
+_TTL_S: Final = 3_600
+_WRITERS: Final = 128
+_READERS: Final = 8
+_PROBE: Final = "probe"
+_GROUPS: Final[dict[str, dict[str, Any]]] = {
+    clients.GROUP: {"budget": "1GiB"},
+    _PROBE: {"budget": "1MiB", "loader": {"import": TARGET}},
+}
+
+
+async def entries(wanted: Collection[str], effort: Effort) -> AsyncIterator[Row]:
+    """Both rows come from the same runs."""
+    ours: list[float] = []
+    theirs: list[float] = []
+    pauses: list[float] = []
+    idle_pauses: list[float] = []
+    notes: list[str] = []
+    missing = ""
+    for _ in range(min(effort.runs, effort.million_runs)):
+        size, pause, idle = await _in_zmcache(effort.entries)
+        ours.append(size)
+        notes.append(
+            f"{pause['pause_ms']:.1f} (idle {idle['pause_ms']:.1f}; most computing in any pause {pause['most_computing_ms']:.1f})"
+        )
+        pauses.append(pause["pause_ms"])
+        idle_pauses.append(idle["pause_ms"])
+        if "million-bytes" in wanted and not missing:
+            try:
+                theirs.append(await _in_redis(effort.entries))
+            except NotMeasurable as exc:
+                missing = str(exc)
+    if "million-bytes" in wanted:
+        yield unmeasured("million-bytes", missing) if missing else judge("million-bytes", ours, theirs)
+    if "million-pause" in wanted:
+        yield judge("million-pause", pauses, idle_pauses, "each run's longest, in ms: " + ", ".join(notes))
+
+
+def _key(number: int) -> str:
+    return f"key:{number:09d}"
+
+
+def _value(number: int) -> bytes:
+    return str(number).encode().ljust(_VALUE_BYTES, b".")
+
+
+async def _in_zmcache(wanted: int) -> tuple[float, dict[str, float], dict[str, float]]:
+    """Bytes an entry; what the node's probe saw while it was filled and read; what an idle node's probe saw meanwhile."""
+    async with AsyncExitStack() as stack:
+        groups = []
+        for _ in range(2):
+            server = await stack.enter_async_context(servers.node(_GROUPS))
+            client = await stack.enter_async_context(zmcache.connect(server.address))
+            groups.append((server, client.group(clients.GROUP), client.group(_PROBE)))
+        (server, items, probe), (_, _, idle_probe) = groups
+        await items.set("warm", b"")
+        before = server.resident_bytes()
+        for each in (probe, idle_probe):
+            await each.get("start:1")
+        await _store_and_serve(items, wanted)
+        size = (server.resident_bytes() - before) / wanted
+        await _serve_all(items, wanted)
+        seen = [json.loads(await each.get("read:2", b"{}")) for each in (probe, idle_probe)]
+        return size, seen[0], seen[1]
+
+
+async def _store_and_serve(items: zmcache.ClientGroup, wanted: int) -> None:
+    stored = 0
+
+    async def writer(numbers: Iterator[int]) -> None:
+        nonlocal stored
+        for number in numbers:
+            await items.set(_key(number), _value(number), ttl=_TTL_S)
+            stored += 1
+
+    async def reader(offset: int) -> None:
+        for number in count(offset, 7_919):
+            if stored == wanted:
+                return
+            # At least the number of writers behind: it has been answered.
+            if stored > 2 * _WRITERS and await items.get(_key(number % (stored - 2 * _WRITERS))) is None:
+                raise NotMeasurable("a key is not there, though it was set")
+            await asyncio.sleep(0)
+
+    shared = iter(range(wanted))
+    await asyncio.gather(*(writer(shared) for _ in range(_WRITERS)), *(reader(each) for each in range(_READERS)))
+
+
+async def _serve_all(items: zmcache.ClientGroup, wanted: int) -> None:
+    for at in range(0, wanted, 1_000):
+        keys = [_key(number) for number in range(at, min(at + 1_000, wanted))]
+        if len(await items.get_many(keys)) != len(keys):
+            raise NotMeasurable("a key is not there, though it was set")
+
+
+async def _in_redis(wanted: int) -> float:
+    """Bytes an entry. Raises `NotMeasurable` where there is no redis."""
+    async with servers.redis() as server, clients.redis_client(server, clients.make_keys(1), 1) as client:
+        before = server.resident_bytes()
+        for at in range(0, wanted, 1_000):
+            pipeline = client.pipeline(transaction=False)
+            for number in range(at, min(at + 1_000, wanted)):
+                pipeline.set(_key(number), _value(number), ex=_TTL_S)
+            await pipeline.execute()
+        return (server.resident_bytes() - before) / wanted
