@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -249,3 +253,22 @@ def test_a_file_that_cannot_be_written_is_one_line(faked: list[Sequence[str]], t
 
 def test_names_that_are_no_rows_are_told_apart() -> None:
     assert sections.unknown(["gets-64-redis", "x"]) == ["x"]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_bench_that_is_interrupted_leaves_no_process_behind(signum: signal.Signals, tmp_path: Path) -> None:
+    code = "from zmcache_loadgen.cli import main; main()"
+    options = ["--rows=gets-64-echo", "--runs=100", f"--json={tmp_path / 'b.json'}"]
+    with subprocess.Popen([sys.executable, "-c", code, "bench", *options]) as process:
+        children: list[int] = []
+        limit_s = time.monotonic() + 20
+        while len(children) < 2 and time.monotonic() < limit_s:
+            children = [
+                int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            ]
+            time.sleep(0.01)
+        process.send_signal(signum)
+        assert process.wait(20) == 130
+    assert len(children) == 2
+    assert not any(Path(f"/proc/{pid}").exists() for pid in children)
+    assert not (tmp_path / "b.json").exists()

@@ -1,13 +1,15 @@
 """``zmcache-loadgen bench``: measure, print the table, keep it as JSON, and leave with the exit code that it deserves.
 
 Exit codes: 0 every row holds; 1 one falls short; 3 none does, but something could not be measured; 2 a wrong option;
-130 Ctrl-C.
+130 Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import signal
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,16 +41,16 @@ def bench(ctx: click.Context, /, *, runs: int | None, rows: str | None, quick: b
         effort = replace(effort, runs=runs)
     known = [goal.name for goal in GOALS]
     wanted = known if rows is None else [name.strip() for name in rows.split(",") if name.strip()]
-    if wrong := unknown(wanted):
-        raise click.BadParameter(
-            f"no row is called {', '.join(wrong)}; there are {', '.join(known)}", param_hint="--rows"
-        )
+    wrong = unknown(wanted)
+    if wrong or not wanted:
+        said = f"no row is called {', '.join(wrong)}" if wrong else "no row is named"
+        raise click.BadParameter(f"{said}; there are {', '.join(known)}", param_hint="--rows")
     machine = report.machine()
     gc.freeze()  # this process is ours: a full collection over all modules is a pause that every side would show
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            measured = runner.run(measure(wanted, effort, on_row=_tell))
-    except KeyboardInterrupt:
+            measured = runner.run(_measure(wanted, effort))
+    except asyncio.CancelledError:
         ctx.exit(130)
     click.echo("", err=True)
     report.print_table(measured, machine)
@@ -57,6 +59,14 @@ def bench(ctx: click.Context, /, *, runs: int | None, rows: str | None, quick: b
     except OSError as exc:
         raise click.ClickException(f"{json_path}: cannot be written: {exc.strerror or exc}") from exc
     ctx.exit(exit_code(measured))
+
+
+async def _measure(wanted: Collection[str], effort: Effort) -> list[Row]:
+    """Raises `CancelledError` when it is asked to stop; then no process that it started is left."""
+    measuring = asyncio.ensure_future(measure(wanted, effort, on_row=_tell))
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signum, measuring.cancel)
+    return await measuring
 
 
 def _tell(row: Row) -> None:
