@@ -95,7 +95,7 @@ class ClientGroup:
         try:
             for key, future in zip(wanted, futures, strict=True):
                 try:
-                    value, status, _ = await future
+                    value, status, _ = future.result() if future.done() else await future
                 except ZmcacheError as error:
                     errors[key] = error
                 else:
@@ -147,9 +147,10 @@ class ClientGroup:
 
     def _ask_many(self, keys: list[str]) -> list[asyncio.Future[_Row]]:
         """As `_ask` for each key, which has been checked; in one loop, since the steps between are half of what a key costs."""
-        create_future, flights, open_gets = self._loop.create_future, self._flights, self._open_gets
-        route, timeout_s = self._route.channel, self._timeout_s
+        create_future, flights, route = self._loop.create_future, self._flights, self._route.channel
+        deadline_s = self._clock() + self._timeout_s
         futures: list[asyncio.Future[_Row]] = []
+        started: dict[Channel, list[_Flight]] = {}
         for key in keys:
             future: asyncio.Future[_Row] = create_future()
             futures.append(future)
@@ -157,13 +158,18 @@ class ClientGroup:
             if flight is not None:
                 self._join(flight, future, None)
                 continue
-            channel = route(key)
-            batch = open_gets.get(channel)
-            if batch is None or not batch.open:
-                batch = open_gets[channel] = channel.open_batch(self, GET, self.name)
-            deadline_s = batch.opened_s + timeout_s
             flights[key] = flight = [key, future, deadline_s]
-            batch.add(key, flight, deadline_s)
+            channel = route(key)
+            if channel in started:
+                started[channel].append(flight)
+            else:
+                started[channel] = [flight]
+        for channel, mine in started.items():
+            while mine:
+                batch = self._open_gets.get(channel)
+                if batch is None or not batch.open:
+                    batch = self._open_gets[channel] = channel.open_batch(self, GET, self.name)
+                mine = batch.extend(mine, deadline_s)
         return futures
 
     def _join(self, flight: _Flight, future: asyncio.Future[_Row], timeout: float | None) -> None:
