@@ -51,6 +51,7 @@ coverage: $(STAMP)
 	$(COVERAGE) run -m pytest -m "not slow"
 	$(COVERAGE) combine --quiet
 	$(COVERAGE) report
+	$(COVERAGE) report --include='zmcache/*' --fail-under=96 --format=total
 
 bench: $(STAMP) ## The measured table, against redis, memcached and plain ZeroMQ; writes results/bench.json
 	$(BIN)/zmcache-loadgen bench

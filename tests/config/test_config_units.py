@@ -58,7 +58,8 @@ def test_a_long_wrong_text_is_shortened_to_one_line() -> None:
 
 @given(st.integers(0, 2**50))
 def test_a_formatted_size_reads_back_to_within_its_two_decimals(size: int) -> None:
-    assert parse_size(format_size(size)) == pytest.approx(size, rel=0.005)
+    # half of the second decimal, and the fraction of a byte that is cut off: 1111 is written 1.08KiB, which is 1105
+    assert parse_size(format_size(size)) == pytest.approx(size, rel=0.006)
 
 
 @given(st.floats(1e-6, 1e7))
