@@ -11,10 +11,13 @@ from eventually import eventually
 from real_cluster import LEASE_S, Readers, real_cluster
 
 import zmcache
+from zmcache.core.settings import GroupSettings
 
 # Past the lease: the others take it for gone, and it has to find its way back.
 PAUSE_S = LEASE_S + 2
 TIMEOUT_S = 5.0
+# What a node holds becomes a copy that lives no longer than this once the ring has moved, or its lease is lost.
+SHORT_LIFE_S = GroupSettings().moved_ttl_s
 
 
 @pytest.mark.slow
@@ -64,7 +67,8 @@ def test_what_was_written_while_its_owner_stood_still_is_read_soon_after_it_goes
                 finally:
                     cluster.nodes["b"].send(signal.SIGCONT)
                 await cluster.wait_rest(("a", "b", "c"), LEASE_S + 2)
-                async with asyncio.timeout(10):
+                await eventually(lambda: client.ring().owner(key).node_id == "b", within_s=10)
+                async with asyncio.timeout(SHORT_LIFE_S + 1):
                     while await items.get(key) == b"before":  # noqa: ASYNC110 - a value sets no event
                         await asyncio.sleep(0.05)
 
