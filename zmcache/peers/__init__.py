@@ -1,7 +1,6 @@
 """Everything about the other nodes, for nodes and clients alike.
 
-batch.py     what one turn of the loop asks of one peer
-channel.py   one peer: its batches, answers and health
+channel.py   one peer: batches, answers, health
 mesh.py      the members of the ring and the channels to them
 remote.py    how a node's group asks over the mesh
 """
