@@ -151,7 +151,7 @@ def test_a_thousand_keys_are_taken_and_one_more_is_not() -> None:
     assert decoded.keys == list(thousand)
     assert cause(get(keys=(*thousand, "one more"))) is InvalidKey
     # At this many the unpacker itself stops, before it has made them.
-    assert refused(get(keys=tuple(map(str, range(5000))))).request_id is None
+    assert refused(get(keys=tuple(map(str, range(70_000))))).request_id is None
 
 
 @pytest.mark.parametrize("lone", [b"\xed\xa0\x80", b"\xff\xfe", b"\xc3("])
@@ -317,3 +317,12 @@ def test_a_length_that_promises_more_than_the_frame_holds_takes_no_memory() -> N
     refused(huge)
     refused(get()[:-2] + huge)
     refused(get()[:-2] + struct.pack(">BI", 0xC6, 2**32 - 1))
+
+
+def test_the_topology_of_ten_thousand_nodes_fits_in_a_message() -> None:
+    names = [f"node-{n}" for n in range(10_000)]
+    columns = [1.0] * 10_000, [""] * 10_000, ["serving"] * 10_000
+    members = wire.Members(
+        *wire.header(wire.MEMBERS, 7, (3, 4)), names, [f"tcp://{name}:7401" for name in names], *columns
+    )
+    assert wire.decode(wire.encode(members), Limits()) == members

@@ -20,7 +20,7 @@ from zmcache.core import wire
 from zmcache.core.wire import Limits
 from zmcache.errors import Busy, InvalidKey, InvalidTtl, PeerUnavailable, ProtocolError, UnknownGroup, ValueTooLarge
 from zmcache.node.dispatch import Late
-from zmcache.peers.channel import Batch
+from zmcache.peers.batch import Batch
 from zmcache.transport.memory import MemoryTransport
 
 

@@ -17,7 +17,8 @@ from zmcache.core.ring import Epoch
 from zmcache.core.wire import Limits
 from zmcache.deadlines import Deadlines
 from zmcache.errors import Busy, DeadlineExceeded, PeerUnavailable, ProtocolError, ZmcacheError
-from zmcache.peers.channel import BEAT_S, MISSED_BEATS, Batch, Channel, State
+from zmcache.peers.batch import Batch
+from zmcache.peers.channel import BEAT_S, MISSED_BEATS, Channel, State
 from zmcache.transport.memory import MemoryNetwork, MemoryTransport
 
 

@@ -31,7 +31,8 @@ from zmcache.core.wire import (
 )
 from zmcache.deadlines import RESOLUTION_S
 from zmcache.errors import DeadlineExceeded, PartialResult, PeerUnavailable, ZmcacheError, from_code
-from zmcache.peers.channel import Batch, Channel
+from zmcache.peers.batch import Batch
+from zmcache.peers.channel import Channel
 
 T = TypeVar("T")
 _Flight = list[Any]

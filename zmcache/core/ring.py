@@ -27,6 +27,8 @@ from zmcache.core.points import MIXED, Place, Points, places_of
 # give 1.05 for twice the memory.
 POINTS: Final = 512
 LEAVING: Final = "leaving"
+# A ring has points in proportion to the weights: one absurd number from outside must not fill every reader's memory.
+MAX_WEIGHT: Final = 1000.0
 
 
 class Member(NamedTuple):

@@ -14,10 +14,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from zmcache.core.ring import Member
-
-MAX_WEIGHT = 1000.0
-"""A ring has points in proportion to the weights: one absurd number must not fill every node's memory."""
+from zmcache.core.ring import MAX_WEIGHT, Member
 
 _MAX_ENDPOINT = 512
 _STATES = ("serving", "leaving")

@@ -26,8 +26,6 @@ from zmcache.group import ABSENT, LocalGroup, hit
 
 _log = logging.getLogger("zmcache.node")
 _LOG_PAUSE_S = 5.0
-# What one entry costs in an answer besides its value.
-_ENTRY_BYTES = 32
 
 
 class Desk(Protocol):
@@ -98,7 +96,7 @@ class Dispatcher:
         elif isinstance(request, (wire.Set, wire.Delete)):
             self._write(peer, request)
         elif request.kind == wire.PING:
-            self._answer(peer, wire.Query(wire.VERSION, wire.PONG, request.request_id, 0, *self._desk.epoch, 0, ""))
+            self._answer(peer, wire.Query(*wire.header(wire.PONG, request.request_id, self._desk.epoch)))
         elif request.kind == wire.TOPOLOGY:
             self._answer(peer, self._desk.members_answer(request.request_id))
         elif request.kind == wire.STATS:
@@ -120,10 +118,8 @@ class Dispatcher:
 
     def _refuse(self, peer: bytes, request_id: int, error: ZmcacheError) -> None:
         self.refused += 1
-        self._answer(
-            peer,
-            wire.Refusal(wire.VERSION, wire.REFUSAL, request_id, 0, *self._desk.epoch, 0, "", error.code, _text(error)),
-        )
+        header = wire.header(wire.REFUSAL, request_id, self._desk.epoch)
+        self._answer(peer, wire.Refusal(*header, error.code, _text(error)))
 
     def _answer(self, peer: bytes, reply: wire.Reply) -> None:
         self._send(peer, wire.encode(reply))
@@ -258,15 +254,15 @@ class Dispatcher:
             is_ours = self._desk.is_ours
             if not all(is_ours(key) for key in request.keys):
                 flags = wire.NOT_OWNER
-        header = (wire.VERSION, wire.ANSWER, request.request_id, 0, epoch.revision, epoch.digest, flags, "")
+        header = wire.header(wire.ANSWER, request.request_id, epoch, flags=flags)
         room = self._limits.message_bytes - 1024
-        if sum(map(len, filter(None, values))) + _ENTRY_BYTES * len(values) <= room:
+        if sum(map(len, filter(None, values))) + wire.ROW_OVERHEAD_BYTES * len(values) <= room:
             self._answer(peer, wire.Answer(*header, positions, statuses, list(values), lives_ms))
             return
         at = positions if positions is not None else range(len(values))
         start = size = 0
         for row, value in enumerate(values):
-            row_bytes = len(value or b"") + _ENTRY_BYTES
+            row_bytes = len(value or b"") + wire.ROW_OVERHEAD_BYTES
             if size and size + row_bytes > room:
                 part = slice(start, row)
                 self._answer(

@@ -33,11 +33,14 @@ from zmcache.node.dispatch import Dispatcher
 from zmcache.node.figures import figures_of
 from zmcache.node.membership import Membership
 from zmcache.node.wiring import make_discovery, make_loader, make_transport
+from zmcache.peers.channel import BEAT_S, MISSED_BEATS
 from zmcache.peers.mesh import Mesh
 from zmcache.peers.remote import RemotePeers
 from zmcache.transport.base import Listener, Transport
 
 _HOUSEKEEPING_S: Final = 0.5
+# A loop that stood still for so long may be suspected by its peers. Less than this and housekeeping's own pause is no suspicion.
+_STANDSTILL_S: Final = MISSED_BEATS * BEAT_S
 _QUIET_S: Final = 0.5  # no request for this long: everyone has heard that the node is leaving
 
 _log = logging.getLogger("zmcache.node")
@@ -86,7 +89,9 @@ class Node:
         self._member: Member | None = None
         self._housekeeping: asyncio.TimerHandle | None = None
         self._started_s = 0.0
+        self._kept_house_s = 0.0
         self.lease_losses = 0
+        self.standstills = 0
 
     @classmethod
     def from_yaml(cls, path: str | Path, *, node_id: str | None = None) -> Self:
@@ -151,6 +156,7 @@ class Node:
         await self._discovery.start(self._member, self._on_snapshot, self._on_lease_lost)
         await self._membership.wait_ring()
         self._dispatcher.serving = True
+        self._kept_house_s = time.monotonic()
         self._keep_house()
         _log.debug("node %s serves at %s (bound to %s)", node_id, endpoint, self._listener.endpoint)
 
@@ -241,6 +247,7 @@ class Node:
         return {
             "uptime_s": round(time.monotonic() - self._started_s, 3),
             "lease_losses": self.lease_losses,
+            "standstills": self.standstills,
             **figures_of(self._dispatcher, self._mesh, self._membership, self._groups, self.member.node_id),
         }
 
@@ -261,7 +268,7 @@ class Node:
         """The answer to TOPOLOGY."""
         members = self.ring().members
         return wire.Members(
-            *(wire.VERSION, wire.MEMBERS, request_id, 0, *self.epoch, 0, ""),
+            *wire.header(wire.MEMBERS, request_id, self.epoch),
             [m.node_id for m in members],
             [m.endpoint for m in members],
             [m.weight for m in members],
@@ -272,7 +279,7 @@ class Node:
     def figures_answer(self, request_id: int) -> wire.Figures:
         """The answer to STATS."""
         figures = self.statistics()
-        header = (wire.VERSION, wire.FIGURES, request_id, 0, *self.epoch, 0, self.member.node_id)
+        header = wire.header(wire.FIGURES, request_id, self.epoch, group=self.member.node_id)
         return wire.Figures(*header, list(figures), list(figures.values()))
 
     # -- callbacks -------------------------------------------------------------------------------------------------
@@ -291,12 +298,22 @@ class Node:
 
     def _on_lease_lost(self) -> None:
         self.lease_losses += 1
+        self._doubt_everything()
+
+    def _doubt_everything(self) -> None:
         for group in self._groups.values():
             group.ring_changed(lease_lost=True)
 
     def _keep_house(self) -> None:
         assert self._loop is not None
         assert self._membership is not None
+        now_s = time.monotonic()
+        stood_s, self._kept_house_s = now_s - self._kept_house_s, now_s
+        if stood_s >= _STANDSTILL_S and len(self.ring().members) > 1:
+            # The race: long before a lease is lost, who stands in for a silent owner acknowledges sets and deletes in its place.
+            _log.warning("the loop stood still for %.1f s: others may have been written to meanwhile", stood_s)
+            self.standstills += 1
+            self._doubt_everything()
         self._membership.check_held()
         # A full slice means that there is more: come back soon, but let the loop serve in between.
         more = sum(group.expire() for group in self._groups.values()) > 0

@@ -1,6 +1,7 @@
 """Everything about the other nodes, for nodes and clients alike.
 
-channel.py   one peer: batches, answers, health
+batch.py     what one turn of the loop asks of one peer
+channel.py   one peer: its batches, answers and health
 mesh.py      the members of the ring and the channels to them
 remote.py    how a node's group asks over the mesh
 """

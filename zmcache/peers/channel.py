@@ -1,8 +1,7 @@
 """One peer: requests batched by the turn of the event loop, matched with their answers, failed when the peer is gone.
 
 What one turn asks of one peer and group travels in one message. A batch is opened by the first request of the turn and sent by a
-callback at its end; it carries the latest deadline of its requests, and the callers expire on their own side. Costs per key are
-two list appends here; everything else is per batch.
+callback at its end (`zmcache.peers.batch`).
 
 States, and what a batch meets in them:
 
@@ -24,19 +23,18 @@ import enum
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Final
 
 from zmcache.core import wire
 from zmcache.core.ring import Epoch
 from zmcache.deadlines import Deadlines
 from zmcache.errors import Busy, ConfigError, DeadlineExceeded, PeerUnavailable, ProtocolError, ZmcacheError, from_code
+from zmcache.peers.batch import Batch, Consumer, remaining_ms
 from zmcache.transport.base import Connection, Transport
 
 BEAT_S: Final = 0.4
 # Three unanswered beats and the one in which the ping was sent: a hung peer is out of use 1.6 s after its last word.
 MISSED_BEATS: Final = 3
-# An entry of an answer is larger than its value by about this much on the wire.
-ENTRY_OVERHEAD_BYTES: Final = 32
 
 _log = logging.getLogger("zmcache.peers")
 
@@ -50,126 +48,6 @@ class State(enum.Enum):
     DOWN = "down"
     SUSPECT = "suspect"
     CLOSED = "closed"
-
-
-class Consumer(Protocol):
-    """Who opened a batch, and hears how it went."""
-
-    def on_answer(self, batch: Batch, answer: wire.Answer) -> None:
-        """Some positions of the batch are answered; `Batch.fill` yields them."""
-
-    def on_failure(self, batch: Batch, error: ZmcacheError) -> None:
-        """The positions that `Batch.unfilled` yields will not be answered."""
-
-
-class Batch:
-    """Requests of one kind for one group to one peer. ``sinks`` are the consumer's own, one a key; None once filled."""
-
-    __slots__ = (
-        "attempt", "bucket", "bytes", "channel", "consumer", "deadline_s", "flags", "group", "keys", "kind", "open",
-        "opened_s", "request_id", "sinks", "ttls_ms", "unanswered", "values",
-    )  # fmt: skip
-
-    def __init__(
-        self, channel: Channel, consumer: Consumer, kind: int, group: str, flags: int, attempt: int, now_s: float
-    ) -> None:
-        self.channel = channel
-        self.consumer = consumer
-        self.kind = kind
-        self.group = group
-        self.flags = flags
-        self.attempt = attempt
-        self.opened_s = now_s
-        self.deadline_s = now_s
-        self.keys: list[str] = []
-        self.sinks: list[Any] = []
-        self.values: list[bytes] = []
-        self.ttls_ms: list[int] = []
-        self.bucket = 0
-        self.bytes = 0
-        self.open = True
-        self.request_id = 0
-        self.unanswered = 0
-
-    def add(self, key: str, sink: object, deadline_s: float) -> None:
-        """One more GET or DELETE."""
-        self.keys.append(key)
-        self.sinks.append(sink)
-        if deadline_s > self.deadline_s:
-            self.deadline_s = deadline_s
-        if len(self.keys) >= self.channel.limits.keys:
-            self.open = False
-
-    def extend(self, sinks: list[Any], deadline_s: float) -> list[Any]:
-        """Many GETs at once, each sink a sequence that begins with its key; returns those that found no room."""
-        room = self.channel.limits.keys - len(self.keys)
-        taken, left = (sinks, []) if len(sinks) <= room else (sinks[:room], sinks[room:])
-        self.keys += [sink[0] for sink in taken]
-        self.sinks += taken
-        self.deadline_s = max(self.deadline_s, deadline_s)
-        self.open = len(self.keys) < self.channel.limits.keys
-        return left
-
-    def add_set(self, key: str, value: bytes, ttl_ms: int, sink: object, deadline_s: float) -> None:
-        """One more SET."""
-        self.values.append(value)
-        self.ttls_ms.append(ttl_ms)
-        self.bytes += len(value) + 4 * len(key) + ENTRY_OVERHEAD_BYTES
-        self.add(key, sink, deadline_s)
-        limits = self.channel.limits
-        if self.bytes + limits.value_bytes + 4 * limits.key_bytes > limits.message_bytes:
-            self.open = False
-
-    def is_whole(self, answer: wire.Answer) -> bool:
-        """Whether this answer fills every position, in order, none was filled before, and none with an error."""
-        return (
-            answer.positions is None
-            and self.unanswered == len(self.keys) == len(answer.statuses)
-            and max(answer.statuses) < wire.FIRST_ERROR
-        )
-
-    def fill(self, answer: wire.Answer) -> list[tuple[Any, int, Any, int]]:
-        """(sink, status, value, life in ms) of each position that this answer fills for the first time."""
-        rows: list[tuple[Any, int, Any, int]] = []
-        positions = range(len(self.keys)) if answer.positions is None else answer.positions
-        for position, status, value, life_ms in zip(
-            positions, answer.statuses, answer.values, answer.lives_ms, strict=False
-        ):
-            sink = self.sinks[position] if position < len(self.sinks) else None
-            if sink is not None:
-                rows.append((sink, status, value, life_ms))
-                self.sinks[position] = None
-        self.unanswered -= len(rows)
-        return rows
-
-    def unfilled(self) -> list[Any]:
-        """The sinks of the positions without an answer; they count as filled from now on."""
-        sinks = [sink for sink in self.sinks if sink is not None]
-        self.sinks = [None] * len(self.keys)
-        self.unanswered = 0
-        return sinks
-
-    def expire(self) -> None:
-        """The latest deadline of the batch has passed."""
-        if self.unanswered:
-            self.channel.give_up(self, DeadlineExceeded("no answer within the deadline"))
-
-    def encode(self, epoch: Epoch, now_s: float) -> bytes:
-        """The frame."""
-        deadline_ms = min(max(0, int((self.deadline_s - now_s) * 1000)), wire.MAX_DEADLINE_MS)
-        header = (
-            wire.VERSION,
-            self.kind,
-            self.request_id,
-            deadline_ms,
-            epoch.revision,
-            epoch.digest,
-            self.flags,
-            self.group,
-        )
-        if self.kind == wire.SET:
-            return wire.encode(wire.Set(*header, self.keys, self.values, self.ttls_ms))
-        return wire.encode((wire.Get if self.kind == wire.GET else wire.Delete)(*header, self.keys))
 
 
 class Channel:
@@ -251,8 +129,8 @@ class Channel:
         return future
 
     def _send_query(self, kind: int, request_id: int, deadline_s: float, future: asyncio.Future[wire.Reply]) -> None:
-        deadline_ms = min(max(0, int((deadline_s - self._clock()) * 1000)), wire.MAX_DEADLINE_MS)
-        frame = wire.encode(wire.Query(wire.VERSION, kind, request_id, deadline_ms, *self.epoch, 0, ""))
+        deadline_ms = remaining_ms(deadline_s, self._clock())
+        frame = wire.encode(wire.Query(*wire.header(kind, request_id, self.epoch, deadline_ms=deadline_ms)))
         if future.done() or (
             self.state is State.UP and self._connection is not None and self._connection.send_nowait(frame)
         ):
@@ -428,7 +306,7 @@ class Channel:
         self._heard = False
         if not self._ping_out:
             self._next_id += 1
-            ping = wire.encode(wire.Query(wire.VERSION, wire.PING, self._next_id, 0, *self.epoch, 0, ""))
+            ping = wire.encode(wire.Query(*wire.header(wire.PING, self._next_id, self.epoch)))
             self._ping_out = self._connection is not None and self._connection.send_nowait(ping)
 
     def close(self) -> None:

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from zmcache.core.flight import Outcome, Waiter, failure
 from zmcache.core.wire import FIRST_ERROR, FORWARDED, GET, SET, Answer
 from zmcache.errors import PeerUnavailable, ZmcacheError, from_code
-from zmcache.peers.channel import Batch, Channel
+from zmcache.peers.batch import Batch
+from zmcache.peers.channel import Channel
 from zmcache.peers.mesh import Mesh
 
 

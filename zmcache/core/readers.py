@@ -1,0 +1,207 @@
+"""What may stand in a message of each kind: every rule and every limit, checked before anything of it is kept.
+
+A reader takes the fields as msgpack unpacked them, the header's already checked, and returns the message. A field that is missing or of the
+wrong type or length raises `IndexError`, `TypeError` or `ValueError`; what its sender can be told as a mistake of its own, a `RequestError`.
+The usual case of each check runs at C speed, over the whole column at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from zmcache.core.messages import (
+    ANSWER,
+    DELETE,
+    FIGURES,
+    FIRST_ERROR,
+    FOREVER,
+    FROM_LOADER,
+    GET,
+    HEADER_FIELDS,
+    MAX_TEXT,
+    MAX_TTL_MS,
+    MEMBERS,
+    PING,
+    PONG,
+    REFUSAL,
+    SET,
+    STATS,
+    TOPOLOGY,
+    Answer,
+    Delete,
+    Figures,
+    Get,
+    Limits,
+    Members,
+    Message,
+    Query,
+    Refusal,
+    Set,
+)
+from zmcache.core.ring import MAX_WEIGHT
+from zmcache.errors import InvalidKey, InvalidTtl, InvalidValue, ValueTooLarge
+
+
+def check_key(key: object, limit: int) -> None:
+    """Raise `InvalidKey` unless ``key`` is text of 1 to ``limit`` UTF-8 bytes."""
+    if type(key) is not str:
+        raise InvalidKey(f"a key is text, not {type(key).__name__}")
+    if not key:
+        raise InvalidKey("a key is empty")
+    if len(key) * 4 > limit:
+        try:
+            size = len(key.encode())
+        except UnicodeEncodeError as exc:
+            raise InvalidKey("a key is not valid Unicode text") from exc
+        if size > limit:
+            raise InvalidKey(f"a key of {size} bytes, limit {limit}")
+    elif not key.isascii():
+        try:
+            key.encode()
+        except UnicodeEncodeError as exc:
+            raise InvalidKey("a key is not valid Unicode text") from exc
+
+
+def check_value(value: object, limit: int) -> None:
+    """Raise `InvalidValue` or `ValueTooLarge` unless ``value`` is at most ``limit`` bytes."""
+    if type(value) is not bytes:
+        raise InvalidValue(f"a value is bytes, not {type(value).__name__}")
+    if len(value) > limit:
+        raise ValueTooLarge(size=len(value), limit=limit)
+
+
+def _check_values(values: list[bytes | str | None], limit: int) -> None:
+    for value in values:
+        if type(value) is bytes:
+            check_value(value, limit)
+
+
+def _keys(fields: list[Any], limits: Limits) -> list[str]:
+    keys = fields[HEADER_FIELDS]
+    if type(keys) is not list:
+        raise TypeError
+    if not 0 < len(keys) <= limits.keys:
+        raise InvalidKey(f"{len(keys)} keys in one message, limit {limits.keys}")
+    # The usual case at C speed: joining proves that all are text, and a short whole proves that each part is short
+    # (in characters; only where all are ASCII are these the bytes that the limit counts).
+    whole = "".join(keys)
+    if len(whole) > limits.key_bytes or not whole.isascii() or "" in keys:
+        for key in keys:
+            if not key or (len(key) * 4 > limits.key_bytes and len(key.encode()) > limits.key_bytes):
+                check_key(key, limits.key_bytes)
+    return keys
+
+
+def _numbers(field: object, count: int) -> list[int]:
+    if type(field) is not list or len(field) != count or not set(map(type, field)) <= {int}:
+        raise TypeError
+    return field
+
+
+def _maybe_numbers(fields: list[Any], at: int, count: int) -> list[int] | None:
+    field = fields[at] if at < len(fields) else None
+    return None if field is None else _numbers(field, count)
+
+
+def _read_get(fields: list[Any], limits: Limits) -> Get:
+    _keys(fields, limits)
+    return Get(*fields[: HEADER_FIELDS + 1])
+
+
+def _read_delete(fields: list[Any], limits: Limits) -> Delete:
+    _keys(fields, limits)
+    return Delete(*fields[: HEADER_FIELDS + 1])
+
+
+def _read_set(fields: list[Any], limits: Limits) -> Set:
+    count = len(_keys(fields, limits))
+    values, ttls = fields[9], fields[10]
+    if type(values) is not list or len(values) != count:
+        raise TypeError
+    for value in values:
+        check_value(value, limits.value_bytes)
+    for ttl in _numbers(ttls, count):
+        if not FOREVER <= ttl <= MAX_TTL_MS:
+            raise InvalidTtl(f"an expiry of {ttl} ms")
+    _maybe_numbers(fields, 11, count)
+    _maybe_numbers(fields, 12, count)
+    return Set(*fields[: HEADER_FIELDS + 5])
+
+
+def _read_query(fields: list[Any], limits: Limits) -> Query:
+    return Query(*fields[:HEADER_FIELDS])
+
+
+def _read_answer(fields: list[Any], limits: Limits) -> Answer:
+    positions, statuses, values, lives = fields[8:12]
+    if type(statuses) is not bytes or type(values) is not list:
+        raise TypeError
+    count = len(statuses)
+    if not 0 < count <= limits.keys or len(values) != count:
+        raise ValueError
+    if positions is not None:
+        if not 0 <= min(_numbers(positions, count)) <= max(positions) < limits.keys:
+            raise ValueError
+        if len(set(positions)) != count:
+            raise ValueError
+    if min(_numbers(lives, count)) < FOREVER:
+        raise ValueError
+    # Where all are values, as usual, this was all there is to check.
+    if max(statuses) > FROM_LOADER or set(map(type, values)) != {bytes}:
+        for status, value in zip(statuses, values, strict=True):
+            if status <= FROM_LOADER:
+                expected: type = bytes
+            else:
+                expected = str if status >= FIRST_ERROR else type(None)
+            if type(value) is not expected:
+                raise TypeError
+    _maybe_numbers(fields, 12, count)
+    _maybe_numbers(fields, 13, count)
+    return Answer(*fields[: HEADER_FIELDS + 6])
+
+
+def _column(fields: list[Any], at: int, kinds: set[type], count: int) -> list[Any]:
+    column = fields[at]
+    if type(column) is not list or len(column) != count or not set(map(type, column)) <= kinds:
+        raise TypeError
+    return column
+
+
+def _read_members(fields: list[Any], limits: Limits) -> Members:
+    count = len(fields[8])  # a wrong type raises TypeError, which is the point
+    for at in (8, 9, 11, 12):
+        _column(fields, at, {str}, count)
+    # What no ring could be built from must not get as far as one; a NaN fails here too.
+    if not all(0 < weight <= MAX_WEIGHT for weight in _column(fields, 10, {int, float}, count)):
+        raise ValueError
+    return Members(*fields[: HEADER_FIELDS + 5])
+
+
+def _read_figures(fields: list[Any], limits: Limits) -> Figures:
+    count = len(fields[8])
+    _column(fields, 8, {str}, count)
+    _column(fields, 9, {int, float}, count)
+    return Figures(*fields[: HEADER_FIELDS + 2])
+
+
+def _read_refusal(fields: list[Any], limits: Limits) -> Refusal:
+    code, message = fields[8:10]
+    if type(code) is not int or type(message) is not str or len(message) > MAX_TEXT:
+        raise TypeError
+    return Refusal(*fields[: HEADER_FIELDS + 2])
+
+
+READERS: Final[dict[int, Callable[[list[Any], Limits], Message]]] = {
+    GET: _read_get,
+    SET: _read_set,
+    DELETE: _read_delete,
+    PING: _read_query,
+    TOPOLOGY: _read_query,
+    STATS: _read_query,
+    PONG: _read_query,
+    ANSWER: _read_answer,
+    MEMBERS: _read_members,
+    FIGURES: _read_figures,
+    REFUSAL: _read_refusal,
+}

@@ -1,0 +1,139 @@
+"""What one turn of the event loop asks of one peer and group, as one message, and which of it has been answered.
+
+A batch is filled while it is ``open``, sent once by its channel, and answered in one or several pieces, each naming the positions it
+fills. It carries the latest deadline of its requests; the callers expire on their own side. Costs per key are two list appends; everything
+else is per batch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from zmcache.core import wire
+from zmcache.core.ring import Epoch
+from zmcache.errors import DeadlineExceeded, ZmcacheError
+
+if TYPE_CHECKING:
+    from zmcache.peers.channel import Channel
+
+
+class Consumer(Protocol):
+    """Who opened a batch, and hears how it went."""
+
+    def on_answer(self, batch: Batch, answer: wire.Answer) -> None:
+        """Some positions of the batch are answered; `Batch.fill` yields them."""
+
+    def on_failure(self, batch: Batch, error: ZmcacheError) -> None:
+        """The positions that `Batch.unfilled` yields will not be answered."""
+
+
+class Batch:
+    """Requests of one kind for one group to one peer. ``sinks`` are the consumer's own, one a key; None once filled."""
+
+    __slots__ = (
+        "attempt", "bucket", "bytes", "channel", "consumer", "deadline_s", "flags", "group", "keys", "kind", "open",
+        "opened_s", "request_id", "sinks", "ttls_ms", "unanswered", "values",
+    )  # fmt: skip
+
+    def __init__(
+        self, channel: Channel, consumer: Consumer, kind: int, group: str, flags: int, attempt: int, now_s: float
+    ) -> None:
+        self.channel = channel
+        self.consumer = consumer
+        self.kind = kind
+        self.group = group
+        self.flags = flags
+        self.attempt = attempt
+        self.opened_s = now_s
+        self.deadline_s = now_s
+        self.keys: list[str] = []
+        self.sinks: list[Any] = []
+        self.values: list[bytes] = []
+        self.ttls_ms: list[int] = []
+        self.bucket = 0
+        self.bytes = 0
+        self.open = True
+        self.request_id = 0
+        self.unanswered = 0
+
+    def add(self, key: str, sink: object, deadline_s: float) -> None:
+        """One more GET or DELETE."""
+        self.keys.append(key)
+        self.sinks.append(sink)
+        if deadline_s > self.deadline_s:
+            self.deadline_s = deadline_s
+        if len(self.keys) >= self.channel.limits.keys:
+            self.open = False
+
+    def extend(self, sinks: list[Any], deadline_s: float) -> list[Any]:
+        """Many GETs at once, each sink a sequence that begins with its key; returns those that found no room."""
+        room = self.channel.limits.keys - len(self.keys)
+        taken, left = (sinks, []) if len(sinks) <= room else (sinks[:room], sinks[room:])
+        self.keys += [sink[0] for sink in taken]
+        self.sinks += taken
+        self.deadline_s = max(self.deadline_s, deadline_s)
+        self.open = len(self.keys) < self.channel.limits.keys
+        return left
+
+    def add_set(self, key: str, value: bytes, ttl_ms: int, sink: object, deadline_s: float) -> None:
+        """One more SET."""
+        self.values.append(value)
+        self.ttls_ms.append(ttl_ms)
+        self.bytes += len(value) + 4 * len(key) + wire.ROW_OVERHEAD_BYTES
+        self.add(key, sink, deadline_s)
+        limits = self.channel.limits
+        if self.bytes + limits.value_bytes + 4 * limits.key_bytes > limits.message_bytes:
+            self.open = False
+
+    def is_whole(self, answer: wire.Answer) -> bool:
+        """Whether this answer fills every position, in order, none was filled before, and none with an error."""
+        return (
+            answer.positions is None
+            and self.unanswered == len(self.keys) == len(answer.statuses)
+            and max(answer.statuses) < wire.FIRST_ERROR
+        )
+
+    def fill(self, answer: wire.Answer) -> list[tuple[Any, int, Any, int]]:
+        """(sink, status, value, life in ms) of each position that this answer fills for the first time."""
+        rows: list[tuple[Any, int, Any, int]] = []
+        positions = range(len(self.keys)) if answer.positions is None else answer.positions
+        for position, status, value, life_ms in zip(
+            positions, answer.statuses, answer.values, answer.lives_ms, strict=False
+        ):
+            sink = self.sinks[position] if position < len(self.sinks) else None
+            if sink is not None:
+                rows.append((sink, status, value, life_ms))
+                self.sinks[position] = None
+        self.unanswered -= len(rows)
+        return rows
+
+    def unfilled(self) -> list[Any]:
+        """The sinks of the positions without an answer; they count as filled from now on."""
+        sinks = [sink for sink in self.sinks if sink is not None]
+        self.sinks = [None] * len(self.keys)
+        self.unanswered = 0
+        return sinks
+
+    def expire(self) -> None:
+        """The latest deadline of the batch has passed."""
+        if self.unanswered:
+            self.channel.give_up(self, DeadlineExceeded("no answer within the deadline"))
+
+    def encode(self, epoch: Epoch, now_s: float) -> bytes:
+        """The frame."""
+        header = wire.header(
+            self.kind,
+            self.request_id,
+            epoch,
+            deadline_ms=remaining_ms(self.deadline_s, now_s),
+            flags=self.flags,
+            group=self.group,
+        )
+        if self.kind == wire.SET:
+            return wire.encode(wire.Set(*header, self.keys, self.values, self.ttls_ms))
+        return wire.encode((wire.Get if self.kind == wire.GET else wire.Delete)(*header, self.keys))
+
+
+def remaining_ms(deadline_s: float, now_s: float) -> int:
+    """What is left until a deadline, as it stands in a header."""
+    return min(max(0, int((deadline_s - now_s) * 1000)), wire.MAX_DEADLINE_MS)
