@@ -45,8 +45,8 @@ def value_of(key: str) -> bytes:
 class RealCluster:
     """Nodes around one etcd. ``loads()`` are the keys that loaders were asked for, in no order, by all nodes that ever ran."""
 
-    def __init__(self, folder: Path, etcd: EmbeddedEtcd, load_s: float) -> None:
-        self.folder, self.etcd = folder, etcd
+    def __init__(self, folder: Path, etcd: EmbeddedEtcd, load_s: float, lease_s: float) -> None:
+        self.folder, self.etcd, self.lease_s = folder, etcd, lease_s
         self.nodes: dict[str, Command] = {}
         self.addresses: dict[str, str] = {}
         (folder / "counting_backend.py").write_text(LOADER.format(seconds=load_s))
@@ -55,7 +55,7 @@ class RealCluster:
         """Start nodes, all at once, and return when each says that it serves."""
         for name in names:
             file = self.folder / f"{name}.yaml"
-            file.write_text(NODE.format(node_id=name, etcd=self.etcd.endpoint, lease=LEASE_S))
+            file.write_text(NODE.format(node_id=name, etcd=self.etcd.endpoint, lease=self.lease_s))
             self.nodes[name] = Command("serve", str(file), folder=self.folder)
         for name in names:
             line = await asyncio.to_thread(self.nodes[name].wait_line, rf"^{name} serves at tcp://(\S+) ")
@@ -80,10 +80,12 @@ class RealCluster:
 
 
 @contextlib.asynccontextmanager
-async def real_cluster(folder: Path, *names: str, load_s: float = 0.001) -> AsyncIterator[RealCluster]:
+async def real_cluster(
+    folder: Path, *names: str, load_s: float = 0.001, lease_s: float = LEASE_S
+) -> AsyncIterator[RealCluster]:
     """Fresh nodes whose rings agree; ended afterwards, whatever became of them."""
     async with EmbeddedEtcd(folder=folder / "etcd") as etcd:
-        cluster = RealCluster(folder, etcd, load_s)
+        cluster = RealCluster(folder, etcd, load_s, lease_s)
         try:
             await cluster.begin(*names)
             await cluster.wait_rest(names, LEASE_S)
