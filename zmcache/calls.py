@@ -13,9 +13,10 @@ from typing import TypeVar, overload
 from zmcache.core.calls import DEFAULT_TIMEOUT_S, SOURCES, UNSET, Item, Ttl, check_timeout, ttl_to_ms
 from zmcache.core.flight import Flight, Outcome, Waiter, failure
 from zmcache.core.settings import GroupSettings
+from zmcache.core.store import Reader
 from zmcache.core.wire import DELETE, DONE, SET, Limits, check_key, check_value
 from zmcache.deadlines import Deadlines
-from zmcache.errors import DeadlineExceeded, PartialResult, ZmcacheError
+from zmcache.errors import DeadlineExceeded, LifecycleError, PartialResult, ZmcacheError
 from zmcache.group import ABSENT, LocalGroup, Peers, hit
 from zmcache.loading import Loader
 
@@ -38,17 +39,13 @@ class Group(LocalGroup):
     ) -> None:
         super().__init__(name, settings, limits, peers, loader=loader, random=random)
         self._deadlines = deadlines
+        self.get_nowait: Reader = self._store.reader(self._clock, ABSENT, self._copy_of)
+        """``get_nowait(key, default=None)``: what this node holds of ``key`` now, a hot copy included; ``default``
+        otherwise. Asks nobody and loads nothing. Raises `InvalidKey`."""
 
-    @overload
-    def get_nowait(self, key: str) -> bytes | None: ...
-    @overload
-    def get_nowait(self, key: str, default: T) -> bytes | T: ...
-    def get_nowait(self, key: str, default: object = None) -> object:
-        """What this node holds of ``key`` now, a hot copy included; ``default`` otherwise. Asks nobody and loads nothing."""
-        value = self._store.get(key, self._clock())
-        if value is None:
-            value = self._hot.get(key, self._clock())
-        return default if value is None or value is ABSENT else value
+    def _copy_of(self, key: str) -> bytes | None:
+        check_key(key, self.limits.key_bytes)
+        return self._hot.get(key, self._clock())
 
     @overload
     async def get(self, key: str, *, timeout: float | None = None) -> bytes | None: ...
@@ -106,7 +103,13 @@ class Group(LocalGroup):
         check_key(key, self.limits.key_bytes)
         return (await self._written(DELETE, key, b"", 0, timeout)).status == DONE
 
+    def _check_loop(self) -> None:
+        # A hit is given anywhere; what needs the node's sockets and timers would hang in a loop that does not serve them.
+        if asyncio.get_running_loop() is not self._loop:
+            raise LifecycleError("the node belongs to another event loop, or to the process before the fork")
+
     async def _written(self, kind: int, key: str, value: bytes, ttl_ms: int, timeout: float | None) -> Outcome:
+        self._check_loop()
         deadline_s = self._clock() + (DEFAULT_TIMEOUT_S if timeout is None else check_timeout(timeout))
         future: asyncio.Future[Outcome] = self._loop.create_future()
         self.write(kind, key, value, ttl_ms, deadline_s, _once(future), forwarded=False)
@@ -136,6 +139,7 @@ class Group(LocalGroup):
     async def _fill(
         self, keys: list[str], outcomes: list[Outcome | None], missing: list[int], deadline_s: float
     ) -> None:
+        self._check_loop()
         future: asyncio.Future[Outcome] = self._loop.create_future()
         left = len(missing)
 

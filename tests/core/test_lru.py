@@ -86,7 +86,7 @@ def test_the_log_stays_short_when_nothing_is_ever_evicted() -> None:
 
 def test_chunk_numbers_that_come_round_do_no_harm() -> None:
     policy = Lru()
-    policy._number = (1 << 21) - 3
+    policy._number = (1 << 32) - 3
     for slot in range(1, 10 * CHUNK):
         policy.inserted(slot, 1)
     for expected in range(1, 10 * CHUNK):

@@ -11,8 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from zmcache.core.charge import charge_of
 from zmcache.core.eviction import make_policy
-from zmcache.core.store import Store, charge_of
+from zmcache.core.store import Store
 
 BUDGET = 3_000
 keys = st.sampled_from([f"k{i}" for i in range(14)])

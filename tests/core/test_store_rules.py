@@ -5,13 +5,16 @@ from __future__ import annotations
 import gc
 import math
 import sys
+from collections.abc import Callable
 
 import msgpack
 import pytest
 
+from zmcache.core.charge import charge_of
 from zmcache.core.eviction import Lru, make_policy
-from zmcache.core.store import Store, charge_of
+from zmcache.core.store import Reader, Store
 
+ABSENT = bytes(bytearray(b"absent"))
 ONE = charge_of("k00", b"v")
 
 
@@ -151,6 +154,58 @@ def test_what_holds_the_entries_is_not_tracked_by_the_collector() -> None:
     store.delete("k00", 0.0)
     store.set("k00", b"v", 9.0, 0.0)
     gc.collect()
-    for holder in (store._shards, store._keys, store._values):
+    for holder in (store._slots.shards, store._slots._keys, store._slots.values):
         assert not any(map(gc.is_tracked, holder))
     assert not gc.is_tracked(store._wheel._heads)
+
+
+def reader_of(store: Store, clock: Callable[[], float], copies: dict[str, bytes]) -> Reader:
+    return store.reader(clock, ABSENT, copies.get)
+
+
+def test_a_reader_gives_what_get_gives_and_its_default_where_there_is_nothing() -> None:
+    now_s = 0.0
+    store = filled(3, end=10.0)
+    store.set("gone", ABSENT, math.inf, 0.0)
+    read = reader_of(store, lambda: now_s, {"copied": b"copy"})
+    assert read("k00") == read("k00", b"default") == b"v"
+    assert (read("gone"), read("gone", b"default")) == (None, b"default")
+    assert (read("copied"), read("nowhere"), read("nowhere", b"default")) == (b"copy", None, b"default")
+    now_s = 10.0
+    assert read("k00", b"default") == b"default"
+    assert "k00" not in store.visit(None, 100)[0]
+    assert store.statistics().hits == 4
+
+
+def test_a_reader_sees_an_end_that_is_given_to_the_only_entry_later() -> None:
+    now_s = 0.0
+    store = filled(2)
+    read = reader_of(store, lambda: now_s, {})
+    store.shorten("k00", 5.0)
+    now_s = 5.0
+    assert (read("k00"), read("k01")) == (None, b"v")
+    store.set("k01", b"new", 6.0, now_s)
+    store.set("k01", b"newer", math.inf, now_s)
+    store.set("k02", b"short", 7.0, now_s)
+    now_s = 8.0
+    assert (read("k01"), read("k02")) == (b"newer", None)
+
+
+def test_what_a_reader_reads_is_used_and_not_the_next_to_go() -> None:
+    store = filled(3, budget_bytes=3 * ONE)
+    read = reader_of(store, lambda: 0.0, {})
+    for number in range(3000):
+        read(f"k{number % 2:02d}")
+    store.set("k99", b"v", math.inf, 0.0)
+    assert (read("k00"), read("k01"), read("k02")) == (b"v", b"v", None)
+
+
+def test_what_cannot_be_hashed_is_not_there() -> None:
+    store = filled(1)
+    assert store.get([], 0.0) is None  # type: ignore[arg-type]  # what an untyped program may do
+    with pytest.raises(LookupError):
+        store.reader(lambda: 0.0, ABSENT, not_a_key)([])  # type: ignore[call-overload]
+
+
+def not_a_key(key: str) -> bytes | None:
+    raise LookupError(key)

@@ -11,7 +11,17 @@ from mesh_fixture import Cluster, endpoint, mesh_test, took_less_than
 from scripted_loader import ScriptedLoader, value_of
 
 from zmcache.core.ring import Member
-from zmcache.errors import Busy, ConfigError, DeadlineExceeded, LoaderFailed, LoadTimeout, MeshError, PartialResult
+from zmcache.errors import (
+    Busy,
+    ConfigError,
+    DeadlineExceeded,
+    InvalidKey,
+    LifecycleError,
+    LoaderFailed,
+    LoadTimeout,
+    MeshError,
+    PartialResult,
+)
 
 
 def test_a_missing_key_is_loaded_once_by_its_owner_however_many_ask_anywhere() -> None:
@@ -531,3 +541,31 @@ def _fails(keys: list[str]) -> dict[str, bytes]:
 
 def _fails_in_bytes(keys: list[str]) -> dict[str, bytes]:
     raise OSError("no file \udcff")
+
+
+def test_what_is_no_key_is_refused_by_name_by_every_call() -> None:
+    async def test(cluster: Cluster) -> None:
+        a = cluster.group("a")
+        for wrong in ([], 7, "", None, "k" * 1025):
+            with pytest.raises(InvalidKey):
+                a.get_nowait(wrong)  # type: ignore[call-overload]  # what an untyped program may do
+            with pytest.raises(InvalidKey):
+                await a.get(wrong)  # type: ignore[call-overload]
+
+    mesh_test(test)
+
+
+def test_a_group_used_in_another_event_loop_says_so() -> None:
+    async def test(cluster: Cluster) -> None:
+        a, key = cluster.group("a"), cluster.key_of("a")
+        await a.set(key, b"held")
+
+        async def elsewhere() -> None:
+            assert await a.get(key) == b"held"
+            for call in (a.get("missing"), a.set(key, b"new"), a.delete(key)):
+                with pytest.raises(LifecycleError, match="another event loop"):
+                    await call
+
+        await asyncio.to_thread(asyncio.run, elsewhere())
+
+    mesh_test(test)

@@ -27,7 +27,7 @@ class EvictionPolicy(Protocol):
         """The entry was overwritten and costs ``cost`` bytes now. That counts as a use."""
 
     def touched(self, slots: list[int]) -> None:
-        """These slots were used, oldest use first; one may stand there many times. The list is the policy's to keep."""
+        """These slots were used, oldest use first; one may stand there many times. Copy it if you keep it."""
 
     def removed(self, slot: int) -> None:
         """The entry has gone, evicted or not; the slot may be used again."""

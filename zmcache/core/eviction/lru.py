@@ -3,9 +3,10 @@
 Choose it when what was asked for lately is what will be asked for again, and no scan sweeps through the keys.
 
 The order is a log of uses, not a list that every hit relinks: relinking is six scattered reads and writes, noting a use
-in a log is one. A slot may stand in the log many times; its *mark* says which of its records is the last, and only that
-one counts. The oldest record that counts names the victim, so the order is exactly that of a list. Records lie in
-chunks, and a mark is the chunk's number and the place in it; a slot that is not in use has mark 0.
+in a log is one. The log is cut into numbered chunks, and a slot's *mark* is the number of the chunk with its last use;
+all its records in other chunks count no more. In its last chunk a slot may stand many times, and the last of these
+counts: that is settled when the chunk is read. So the order is exactly that of a list. A slot that is not in use has
+mark 0.
 
     log, oldest first:  _head (being read)  _compacted  _rest  _open (being written)
 
@@ -20,27 +21,42 @@ from array import array
 from collections import deque
 from typing import Final
 
-_PLACE_BITS: Final = 11
 CHUNK: Final = 1024  # a chunk is closed at this size; the batch that fills it may take it to twice as many at the most
-# A mark has 32 bits, so chunk numbers come round after two million chunks. A record that is still there then, and
-# happens to fit, makes its entry go early: no worse.
-_NUMBERS: Final = 1 << (32 - _PLACE_BITS)
+# Numbers come round after four thousand million chunks; in a bounded log none of the first is left by then.
+_NUMBERS: Final = 1 << 32
 _PAGE: Final = array("I", bytes(4 * 4096))  # arrays grow by pages, so that no single insert copies for long
 _COMPACT_CHUNKS: Final = 2  # gone through for each new one: with a third counting, more goes than comes
 
 
 class _Chunk:
-    __slots__ = ("mark", "slots")
+    __slots__ = ("number", "slots")
 
     def __init__(self, number: int) -> None:
-        self.mark = number << _PLACE_BITS  # of the first record
+        self.number = number
         self.slots = array("I")
+
+    def last_uses(self, marks: array[int]) -> list[int]:
+        """The slots whose last use is in this chunk, each once, in the order of that use."""
+        number = self.number
+        counting = [slot for slot in reversed(self.slots) if marks[slot] == number]
+        return list(dict.fromkeys(counting))[::-1]
 
 
 class Lru:
     """See `zmcache.core.eviction.base.EvictionPolicy`. 4 bytes an entry for its mark and 4 to 12 for its records."""
 
-    __slots__ = ("_compacted", "_head", "_marks", "_number", "_open", "_place", "_records", "_rest", "_used")
+    __slots__ = (
+        "_compacted",
+        "_head",
+        "_head_slots",
+        "_marks",
+        "_number",
+        "_open",
+        "_place",
+        "_records",
+        "_rest",
+        "_used",
+    )
 
     def __init__(self) -> None:
         self._marks = array("I", _PAGE)
@@ -50,8 +66,9 @@ class Lru:
         self._rest: deque[_Chunk] = deque()
         self._compacted: deque[_Chunk] = deque()
         self._records = 0  # in _compacted and _rest
-        self._head: _Chunk | None = None
-        self._place = 0  # in _head: all before it has been read
+        self._head = 0  # the number of the chunk that _head_slots came from
+        self._head_slots: list[int] = []
+        self._place = 0  # in _head_slots: all before it has been read
 
     def inserted(self, slot: int, cost: int) -> None:
         """A new entry, the newest of all."""
@@ -63,19 +80,19 @@ class Lru:
     def resized(self, slot: int, cost: int) -> None:
         """A use like any other."""
         chunk = self._open
-        slots = chunk.slots
-        self._marks[slot] = chunk.mark + len(slots)
-        slots.append(slot)
-        if len(slots) >= CHUNK:
+        self._marks[slot] = chunk.number
+        chunk.slots.append(slot)
+        if len(chunk.slots) >= CHUNK:
             self._close_chunk()
 
     def touched(self, slots: list[int]) -> None:
-        """Note these uses. About 60 ns each."""
+        """Note these uses. About 30 ns each, and as much again for the compacting that follows from it."""
         for start in range(0, len(slots), CHUNK):
             part = slots[start : start + CHUNK] if len(slots) > CHUNK else slots
             chunk, marks = self._open, self._marks
-            for mark, slot in enumerate(part, chunk.mark + len(chunk.slots)):
-                marks[slot] = mark
+            number = chunk.number
+            for slot in part:
+                marks[slot] = number
             chunk.slots.fromlist(part)
             if len(chunk.slots) >= CHUNK:
                 self._close_chunk()
@@ -89,29 +106,25 @@ class Lru:
         """The slot whose last use is the oldest. Raises `LookupError` when none is in use."""
         marks = self._marks
         while True:
-            head = self._head
-            if head is None:
-                head = self._next_head()
-            slots, mark = head.slots, head.mark
+            slots, number = self._head_slots, self._head
             for place in range(self._place, len(slots)):
                 slot = slots[place]
-                if marks[slot] == mark + place:
+                if marks[slot] == number:
                     self._place = place
                     return slot
-            self._head = None
+            self._next_head()
 
-    def _next_head(self) -> _Chunk:
+    def _next_head(self) -> None:
         if not self._used:
             raise LookupError("no entry is left to be evicted")
         if not self._compacted and not self._rest:
             self._close_chunk()
-        head = (self._compacted or self._rest).popleft()
-        self._records -= len(head.slots)
-        self._head, self._place = head, 0
-        return head
+        chunk = (self._compacted or self._rest).popleft()
+        self._records -= len(chunk.slots)
+        self._head, self._head_slots, self._place = chunk.number, chunk.last_uses(self._marks), 0
 
     def _new_chunk(self) -> _Chunk:
-        self._number = self._number % (_NUMBERS - 1) + 1  # never 0, which would make a mark of 0
+        self._number = self._number % (_NUMBERS - 1) + 1  # never 0, the mark of a slot that is not in use
         return _Chunk(self._number)
 
     def _close_chunk(self) -> None:
@@ -125,12 +138,13 @@ class Lru:
         marks = self._marks
         for _ in range(min(_COMPACT_CHUNKS, len(self._rest))):
             chunk = self._rest.popleft()
-            counting = [slot for mark, slot in enumerate(chunk.slots, chunk.mark) if marks[slot] == mark]
+            counting = chunk.last_uses(marks)
             if not self._compacted or len(self._compacted[-1].slots) + len(counting) > 2 * CHUNK:
                 self._compacted.append(self._new_chunk())
             into = self._compacted[-1]
-            for mark, slot in enumerate(counting, into.mark + len(into.slots)):
-                marks[slot] = mark
+            number = into.number
+            for slot in counting:
+                marks[slot] = number
             into.slots.fromlist(counting)
             self._records += len(counting) - len(chunk.slots)
         if not self._rest:
