@@ -1,1 +1,19 @@
-"""Being here makes the helpers in this folder importable from every test below it."""
+"""What any test may ask for. Being here also makes the helpers in this folder importable from every test below it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from zmcache.embedded_etcd import EmbeddedEtcd
+
+
+@pytest.fixture(scope="session")
+def shared_etcd() -> Iterator[EmbeddedEtcd]:
+    """One etcd for all tests that do it no harm; each uses a cluster name of its own. A missing etcd fails them by name."""
+    etcd = EmbeddedEtcd()
+    asyncio.run(etcd.start())
+    yield etcd
+    asyncio.run(etcd.stop())

@@ -10,11 +10,14 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+from eventually import eventually_blocking
+
 LIMIT_S = 20.0
+LOADGEN = (sys.executable, "-c", "from zmcache_loadgen.cli import main; main()")
+"""The load generator as a command of its own, whether or not its script is on the PATH."""
 
 
 class Command:
@@ -56,9 +59,13 @@ class Command:
             found[:] = [match for line in list(self.out) if (match := re.search(pattern, line))]
             return bool(found) or self.process.poll() is not None
 
-        eventually(look, lambda: f"{pattern!r} in {self.out + self.err}", limit_s)
+        eventually_blocking(look, lambda: f"{pattern!r} in {self.out + self.err}", within_s=limit_s)
         assert found, f"ended with {self.process.returncode} without {pattern!r}: {self.out + self.err}"
         return found[0]
+
+    def wait_address(self, node_id: str) -> str:
+        """Where this node says that it serves, once it does: host:port."""
+        return self.wait_line(rf"^{node_id} serves at tcp://(\S+) \(pid \d+\)$")[1]
 
     def wait_end(self, limit_s: float = LIMIT_S) -> int:
         """The exit code, when all that it wrote has been read."""
@@ -95,11 +102,14 @@ def running(*arguments: str, folder: Path, env: dict[str, str] | None = None) ->
         command.end()
 
 
-def eventually(condition: Callable[[], bool], what: Callable[[], object], limit_s: float = LIMIT_S) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {limit_s} s: {what()}"
-        time.sleep(0.02)
+def run_python(program: str, *arguments: str, folder: Path) -> list[str]:
+    """The lines that a program prints; it has to end well, with nothing on its standard error, warnings included."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program, *arguments],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
 
 
 def is_alive(pid: int) -> bool:

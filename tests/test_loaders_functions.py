@@ -13,25 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loader_calls import load_and_close
 
 from zmcache.errors import ConfigError, LoaderFailed
 from zmcache.examples import value_of
-from zmcache.loaders import BatchLoader, callable_loader, import_loader
-
-
-def load(loader: BatchLoader, *keys: str) -> dict[str, bytes]:
-    async def run() -> dict[str, bytes]:
-        try:
-            return dict(await loader.load(list(keys)))
-        finally:
-            await loader.aclose()
-
-    return asyncio.run(run())
+from zmcache.loaders import callable_loader, import_loader
 
 
 def failure(function: Any, *keys: str, batch: bool = False) -> str:
     with pytest.raises(LoaderFailed) as caught:
-        load(callable_loader(function, batch=batch, name="app:load"), *(keys or ("k",)))
+        load_and_close(callable_loader(function, batch=batch, name="app:load"), *(keys or ("k",)))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -65,7 +56,7 @@ class AsyncObject:
     ],
 )  # fmt: skip
 def test_each_kind_of_function_gives_the_values_and_leaves_out_what_is_not_there(function: Any, batch: bool) -> None:
-    assert load(callable_loader(function, batch=batch), "a", "none", "b") == {"a": b"a", "b": b"b"}
+    assert load_and_close(callable_loader(function, batch=batch), "a", "none", "b") == {"a": b"a", "b": b"b"}
 
 
 def test_a_loader_of_single_keys_wants_them_one_at_a_time() -> None:
@@ -83,14 +74,14 @@ def test_sync_functions_run_in_threads_and_async_ones_on_the_loop() -> None:
     async def on_loop(_: str) -> None:
         threads.append(threading.current_thread())
 
-    load(callable_loader(sync, name="app:sync"), "k")
-    load(callable_loader(on_loop), "k")
+    load_and_close(callable_loader(sync, name="app:sync"), "k")
+    load_and_close(callable_loader(on_loop), "k")
     assert threads[0].name.startswith("zmcache loader app:sync")
     assert threads[1] is threading.main_thread()
 
 
 def test_a_loader_is_imported_by_its_path_and_attributes_of_attributes_count() -> None:
-    assert load(import_loader("zmcache.examples:echo", batch=True), "7", "absent:7") == {"7": value_of("7")}
+    assert load_and_close(import_loader("zmcache.examples:echo", batch=True), "7", "absent:7") == {"7": value_of("7")}
     assert import_loader("pathlib:Path.exists").name == "pathlib:Path.exists"
     assert len(value_of("7")) == 128
 
@@ -185,7 +176,7 @@ def test_a_keyboard_interrupt_in_a_loaders_thread_does_not_end_the_node() -> Non
 
 def test_the_cause_of_a_failure_is_kept() -> None:
     with pytest.raises(LoaderFailed) as caught:
-        load(callable_loader(raiser(Boom("x"))), "k")
+        load_and_close(callable_loader(raiser(Boom("x"))), "k")
     assert isinstance(caught.value.__cause__, Boom)
 
 

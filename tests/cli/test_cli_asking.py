@@ -34,7 +34,7 @@ def two_groups(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def serving(folder: Path, config: str) -> Iterator[str]:
     (folder / "node.yaml").write_text(config)
     with running("serve", "node.yaml", folder=folder) as node:
-        yield node.wait_line(r"only serves at tcp://(\S+) ")[1]
+        yield node.wait_address("only")
 
 
 def zm(address: str, *arguments: str, stdin: bytes | None = None) -> Result:

@@ -1,4 +1,4 @@
-"""What the tests of discovery share: a listener that can be waited on, and plain access to etcd."""
+"""What the tests of discovery share: a listener that can be waited on, and a discovery that is stopped at the end."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from zmcache.core.ring import Member
 from zmcache.discovery import EtcdDiscovery, Snapshot
-from zmcache.discovery.etcd.etcd3_import import load_etcd3
 
 LEASE_S = 2.0
 """The shortest that etcd grants."""
@@ -73,21 +72,6 @@ async def joined(
         yield discovery, listener
     finally:
         await discovery.stop()
-
-
-@contextlib.contextmanager
-def etcd_client(endpoint: str) -> Iterator[Any]:
-    """A plain etcd3 client, as a person with etcdctl would act."""
-    host, _, port = endpoint.rpartition(":")
-    client = load_etcd3().client(host=host, port=int(port), timeout=5)
-    try:
-        yield client
-    finally:
-        client.close()
-
-
-def key_of(cluster: str, node_id: str) -> str:
-    return f"/zmcache/{cluster}/nodes/{node_id}"
 
 
 def zmcache_threads() -> list[str]:

@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 import pytest
-from etcd_fixture import etcd_client, wait_until
+from etcd_access import etcd_client
+from etcd_fixture import wait_until
 
 from zmcache.embedded_etcd import EmbeddedEtcd, find_etcd
 from zmcache.errors import ConfigError, DiscoveryError

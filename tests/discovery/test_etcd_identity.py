@@ -6,15 +6,8 @@ import asyncio
 import time
 
 import pytest
-from etcd_fixture import (
-    LEASE_S,
-    Listener,
-    etcd_client,
-    joined,
-    key_of,
-    member,
-    wait_until,
-)
+from etcd_access import etcd_client, key_of
+from etcd_fixture import LEASE_S, Listener, joined, member, wait_until
 
 from zmcache.discovery import EtcdDiscovery
 from zmcache.embedded_etcd import EmbeddedEtcd

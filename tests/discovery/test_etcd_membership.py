@@ -9,16 +9,8 @@ import time
 from typing import Any
 
 import pytest
-from etcd_fixture import (
-    LEASE_S,
-    Listener,
-    etcd_client,
-    joined,
-    key_of,
-    member,
-    wait_until,
-    zmcache_threads,
-)
+from etcd_access import etcd_client, key_of
+from etcd_fixture import LEASE_S, Listener, joined, member, wait_until, zmcache_threads
 
 from zmcache.discovery import EtcdDiscovery, Snapshot
 from zmcache.discovery.etcd.connection import Connection, Watch, WatchBatch, WatchEnded

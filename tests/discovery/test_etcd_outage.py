@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from etcd_fixture import LEASE_S, Listener, etcd_client, joined, key_of, member, wait_until, zmcache_threads
+from etcd_access import etcd_client, key_of
+from etcd_fixture import LEASE_S, Listener, joined, member, wait_until, zmcache_threads
 
 from zmcache.discovery import EtcdDiscovery, LastSeen, Snapshot
 from zmcache.embedded_etcd import EmbeddedEtcd

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from processes import Command, free_port, running
-from real_cluster import value_of
+from counting_node import value_of
+from processes import LOADGEN, free_port, running
 
 import zmcache
 from zmcache.embedded_etcd import EmbeddedEtcd
@@ -28,10 +27,6 @@ def write_node(folder: Path, discovery: str, *, port: int = 0, start_timeout: st
     file = folder / "node.yaml"
     file.write_text(NODE.format(discovery=discovery, port=port, start_timeout=start_timeout))
     return file
-
-
-def address_of(node: Command) -> str:
-    return node.wait_line(r"^only serves at tcp://(\S+) ")[1]
 
 
 async def get(nodes: str) -> bytes | None:
@@ -70,7 +65,7 @@ def test_a_host_that_has_no_address_is_one_line_and_1(tmp_path: Path) -> None:
 def test_a_load_generator_that_finds_nobody_is_one_line_and_2(tmp_path: Path) -> None:
     nobody = f"127.0.0.1:{free_port()}"
     done = subprocess.run(
-        [sys.executable, "-c", "from zmcache_loadgen.cli import main; main()", "run", "--nodes", nobody, "--no-progress"],
+        [*LOADGEN, "run", "--nodes", nobody, "--no-progress"],
         cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
@@ -87,7 +82,7 @@ def test_one_good_address_among_dead_ones_is_enough(tmp_path: Path, route: str) 
             return [await client.group("items").get(f"k{i}") for i in range(20)]
 
     with running("serve", str(file), folder=tmp_path) as node:
-        nodes = f"127.0.0.1:{free_port()},{address_of(node)},127.0.0.1:{free_port()}"
+        nodes = f"127.0.0.1:{free_port()},{node.wait_address('only')},127.0.0.1:{free_port()}"
         assert asyncio.run(ask(nodes)) == [value_of(f"k{i}") for i in range(20)]
 
 
@@ -115,7 +110,7 @@ def test_a_node_that_comes_before_its_etcd_serves_once_that_is_there(tmp_path: P
             with pytest.raises(AssertionError, match="serves"):
                 await asyncio.to_thread(node.wait_line, r"^only serves", 2.0)
             async with EmbeddedEtcd(port=port):
-                return await get(await asyncio.to_thread(address_of, node))
+                return await get(await asyncio.to_thread(node.wait_address, "only"))
 
     assert asyncio.run(main()) == value_of("k")
 
@@ -125,11 +120,11 @@ def test_a_node_that_has_seen_its_cluster_starts_without_etcd(tmp_path: Path) ->
         async with EmbeddedEtcd() as etcd:
             file = write_node(tmp_path, f'{{etcd: ["{etcd.endpoint}"]}}')
             with running("serve", str(file), folder=tmp_path) as node:
-                assert await get(await asyncio.to_thread(address_of, node)) == value_of("k")
+                assert await get(await asyncio.to_thread(node.wait_address, "only")) == value_of("k")
                 # As after a power cut: nothing is signed off, and etcd does not come back.
                 node.process.kill()
             return file
 
     file = asyncio.run(first_life())
     with running("serve", str(file), folder=tmp_path) as node:
-        assert asyncio.run(get(address_of(node))) == value_of("k")
+        assert asyncio.run(get(node.wait_address("only"))) == value_of("k")

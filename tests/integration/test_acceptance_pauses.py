@@ -7,7 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from real_cluster import LEASE_S, Readers, real_cluster
+from real_cluster import LEASE_S, real_cluster
+from steady_readers import Readers
 
 import zmcache
 from zmcache.core.settings import GroupSettings

@@ -8,16 +8,15 @@ import lzma
 import random
 import struct
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import LOADGEN
 from real_cluster import real_cluster
 
 REQUESTS, KEYS = 20_000, 3_000
-LOADGEN = "from zmcache_loadgen.cli import main; main()"
 
 
 def write_trace(file: Path) -> set[str]:
@@ -35,7 +34,7 @@ async def replay(trace: Path, nodes: str, route: str) -> dict[str, Any]:
     """What the command reports, once it has ended well."""
     report = trace.with_suffix(".json")
     command = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", LOADGEN, "replay", str(trace), "--nodes", nodes, "--route", route),
+        *(*LOADGEN, "replay", str(trace), "--nodes", nodes, "--route", route),
         *("--callers", "32", "--no-progress", "--json", str(report)),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

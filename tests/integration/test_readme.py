@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from processes import running
+from processes import run_python, running
 
 from zmcache.config import parse_node
 
@@ -33,25 +31,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(program: str, folder: Path) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout.splitlines()
-
-
 def test_the_client_example_prints_what_its_comments_say(folder: Path) -> None:
     with running("serve", "node.yaml", folder=folder) as node:
-        address = node.wait_line(r"serves at tcp://(\S+) ")[1]
+        address = node.wait_address("node-1")
         program = example("client")
         assert "127.0.0.1:7401,127.0.0.1:7402" in program
-        value, default, many, deleted = run(program.replace("127.0.0.1:7401,127.0.0.1:7402", address), folder)
+        value, default, many, deleted = run_python(
+            program.replace("127.0.0.1:7401,127.0.0.1:7402", address), folder=folder
+        )
     assert value.startswith("b'value of 42 ")
     assert default == "b'nothing'"
     assert re.match(r"\{'1': b'value of 1 .*'2': .*'3': ", many)
@@ -59,7 +46,7 @@ def test_the_client_example_prints_what_its_comments_say(folder: Path) -> None:
 
 
 def test_the_node_example_prints_what_its_comments_say(folder: Path) -> None:
-    got, held = run(example("node"), folder)
+    got, held = run_python(example("node"), folder=folder)
     assert got == held
     assert got.startswith("b'value of 42 ")
 

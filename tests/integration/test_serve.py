@@ -9,15 +9,16 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import Command, eventually, free_port, is_alive, running, taken_port
+from etcd_access import etcd_client, key_of
+from eventually import eventually_blocking
+from processes import Command, free_port, is_alive, running, taken_port
 
 import zmcache
-from zmcache.discovery.etcd.etcd3_import import load_etcd3
 from zmcache.embedded_etcd import EmbeddedEtcd
 
 SLOW_LOADER = """
@@ -46,14 +47,10 @@ def write_node(folder: Path, *, port: int = 0, drain: str = "5s", seconds: float
     return file
 
 
-def address_of(node: Command) -> str:
-    return node.wait_line(r"^only serves at tcp://(\S+) \(pid \d+\)$")[1]
-
-
 @contextlib.asynccontextmanager
 async def asked_slowly(node: Command, folder: Path) -> AsyncIterator[asyncio.Task[Any]]:
     """A get whose load is under way."""
-    async with zmcache.connect(address_of(node), timeout=30) as client:
+    async with zmcache.connect(node.wait_address("only"), timeout=30) as client:
         answer = asyncio.create_task(client.group("items").get("k"))
         while not (folder / "began-k").exists():  # noqa: ASYNC110 - a file sets no event
             await asyncio.sleep(0.01)
@@ -62,37 +59,25 @@ async def asked_slowly(node: Command, folder: Path) -> AsyncIterator[asyncio.Tas
         await asyncio.wait([answer])
 
 
-@pytest.fixture(scope="module")
-def etcd() -> Iterator[EmbeddedEtcd]:
-    etcd = EmbeddedEtcd()
-    asyncio.run(etcd.start())
-    yield etcd
-    asyncio.run(etcd.stop())
-
-
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_0(tmp_path: Path, signum: int) -> None:
     with running("serve", str(write_node(tmp_path)), folder=tmp_path) as node:
-        address_of(node)
+        node.wait_address("only")
         node.send(signum)
         assert node.wait_end() == 0
     assert node.err[-1].endswith("only stopped")
 
 
-def test_sigterm_takes_its_key_out_of_etcd(tmp_path: Path, etcd: EmbeddedEtcd) -> None:
+def test_sigterm_takes_its_key_out_of_etcd(tmp_path: Path, shared_etcd: EmbeddedEtcd) -> None:
     file = write_node(tmp_path)
-    host, _, port = etcd.endpoint.partition(":")
-    plain = load_etcd3().client(host=host, port=int(port), timeout=5)
-    key = "/zmcache/zmcache/nodes/only"
-    try:
-        with running("serve", str(file), f"--etcd={etcd.endpoint}", folder=tmp_path) as node:
-            address = address_of(node)
-            assert address.encode() in plain.get(key)[0]
+    key = key_of("zmcache", "only")
+    with etcd_client(shared_etcd.endpoint) as etcd:
+        with running("serve", str(file), f"--etcd={shared_etcd.endpoint}", folder=tmp_path) as node:
+            address = node.wait_address("only")
+            assert address.encode() in etcd.get(key)[0]
             node.send(signal.SIGTERM)
             assert node.wait_end() == 0
-        assert plain.get(key) == (None, None)
-    finally:
-        plain.close()
+        assert etcd.get(key) == (None, None)
 
 
 def test_what_is_in_flight_when_it_is_asked_to_stop_is_answered(tmp_path: Path) -> None:
@@ -115,7 +100,7 @@ def test_a_second_signal_stops_it_at_once_with_1(tmp_path: Path) -> None:
     async def ask(node: Command) -> None:
         async with asked_slowly(node, tmp_path):
             node.send(signal.SIGTERM)
-            eventually(lambda: any("SIGTERM" in line for line in node.err), lambda: node.err)
+            eventually_blocking(lambda: any("SIGTERM" in line for line in node.err), lambda: node.err)
             node.send(signal.SIGTERM)
             assert node.wait_end(10) == 1
 

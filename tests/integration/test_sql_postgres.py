@@ -11,10 +11,11 @@ from urllib.parse import quote_plus
 
 import postgres_fixture
 import pytest
+from loader_calls import load_and_close
 from postgres_fixture import PASSWORD, Postgres, running_postgres
 
 from zmcache.errors import LoaderFailed
-from zmcache.loaders import BatchLoader, sql_loader
+from zmcache.loaders import sql_loader
 
 QUERY = "SELECT key, value FROM items WHERE key IN :keys"
 SCHEMA = """
@@ -38,17 +39,7 @@ def url(server: Postgres, password: str = PASSWORD, database: str = "postgres") 
 
 
 def load(server: Postgres, query: str, *keys: str) -> dict[str, bytes]:
-    return _load(sql_loader(url(server), query, pool=4), *keys)
-
-
-def _load(loader: BatchLoader, *keys: str) -> dict[str, bytes]:
-    async def run() -> dict[str, bytes]:
-        try:
-            return dict(await loader.load(list(keys)))
-        finally:
-            await loader.aclose()
-
-    return asyncio.run(run())
+    return load_and_close(sql_loader(url(server), query, pool=4), *keys)
 
 
 def test_keys_are_loaded_in_one_query_and_missing_ones_are_left_out(postgres: Postgres) -> None:
@@ -150,7 +141,7 @@ def test_an_error_never_shows_the_password(postgres: Postgres) -> None:
     assert "zm:***@127.0.0.1" in loader.name
     for server_url in (url(postgres, "wrong-secret"), url(postgres, database="nowhere")):
         with pytest.raises(LoaderFailed) as caught:
-            _load(sql_loader(server_url, QUERY), "k1")
+            load_and_close(sql_loader(server_url, QUERY), "k1")
         text = str(caught.value)
         assert "\n" not in text
         for secret in ("wrong-secret", PASSWORD, quote_plus(PASSWORD)):
@@ -172,4 +163,4 @@ def test_a_machine_without_the_server_is_told_its_name_and_how_to_get_it(monkeyp
 
 def test_nobody_at_the_address_is_an_error_of_the_load() -> None:
     with pytest.raises(LoaderFailed, match=r"sql postgresql\+asyncpg://zm@127\.0\.0\.1:1/d: "):
-        _load(sql_loader("postgresql://zm@127.0.0.1:1/d", QUERY), "k1")
+        load_and_close(sql_loader("postgresql://zm@127.0.0.1:1/d", QUERY), "k1")

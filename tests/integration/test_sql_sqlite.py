@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from loader_calls import load_and_close
 
 from zmcache.errors import ConfigError, LoaderFailed
 from zmcache.loaders import sql_loader
@@ -36,14 +37,7 @@ def database(tmp_path: Path) -> str:
 
 
 def load(url: str, query: str, *keys: str) -> dict[str, bytes]:
-    async def run() -> dict[str, bytes]:
-        loader = sql_loader(url, query, pool=4)
-        try:
-            return dict(await loader.load(list(keys)))
-        finally:
-            await loader.aclose()
-
-    return asyncio.run(run())
+    return load_and_close(sql_loader(url, query, pool=4), *keys)
 
 
 def failure(url: str, query: str, *keys: str) -> str:

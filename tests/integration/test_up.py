@@ -8,7 +8,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from processes import Command, eventually, free_port, is_alive, kill_quietly, running, taken_port
+from eventually import eventually_blocking
+from processes import Command, free_port, is_alive, kill_quietly, running, taken_port
 
 import zmcache
 
@@ -45,7 +46,7 @@ def wait_gone(pids: dict[str, int], limit_s: float = 20) -> None:
     def left() -> list[str]:
         return [name for name, pid in pids.items() if is_alive(pid)]
 
-    eventually(lambda: not left(), left, limit_s)
+    eventually_blocking(lambda: not left(), left, within_s=limit_s)
 
 
 def test_ctrl_c_takes_everything_down(tmp_path: Path) -> None:
