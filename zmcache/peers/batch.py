@@ -65,15 +65,13 @@ class Batch:
         if len(self.keys) >= self.channel.limits.keys:
             self.open = False
 
-    def extend(self, sinks: list[Any], deadline_s: float) -> list[Any]:
-        """Many GETs at once, each sink a sequence that begins with its key; returns those that found no room."""
-        room = self.channel.limits.keys - len(self.keys)
-        taken, left = (sinks, []) if len(sinks) <= room else (sinks[:room], sinks[room:])
-        self.keys += [sink[0] for sink in taken]
-        self.sinks += taken
-        self.deadline_s = max(self.deadline_s, deadline_s)
-        self.open = len(self.keys) < self.channel.limits.keys
-        return left
+    def fill_up(self, keys: list[str], deadline_s: float) -> None:
+        """GETs of these keys and no others: as many as a message may hold. The consumer puts ``sinks`` in place before it lets
+        `fill` or `unfilled` look at them.
+        """
+        self.keys = keys
+        self.deadline_s = deadline_s
+        self.open = False
 
     def add_set(self, key: str, value: bytes, ttl_ms: int, sink: object, deadline_s: float) -> None:
         """One more SET."""

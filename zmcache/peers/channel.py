@@ -28,7 +28,16 @@ from typing import Final
 from zmcache.core import wire
 from zmcache.core.ring import Epoch
 from zmcache.deadlines import Deadlines
-from zmcache.errors import Busy, ConfigError, DeadlineExceeded, PeerUnavailable, ProtocolError, ZmcacheError, from_code
+from zmcache.errors import (
+    Busy,
+    ConfigError,
+    DeadlineExceeded,
+    LifecycleError,
+    PeerUnavailable,
+    ProtocolError,
+    ZmcacheError,
+    from_code,
+)
 from zmcache.peers.batch import Batch, Consumer, remaining_ms
 from zmcache.transport.base import Connection, Transport
 
@@ -101,7 +110,14 @@ class Channel:
         return len(self._pending) + len(self._backlog)
 
     def open_batch(self, consumer: Consumer, kind: int, group: str, *, flags: int = 0, attempt: int = 0) -> Batch:
-        """A batch that is sent at the end of this turn of the loop; add to it while it is ``open``."""
+        """A batch that is sent at the end of this turn of the loop; add to it while it is ``open``.
+
+        Raises `LifecycleError` in any other event loop: sockets and timers are not served there. A batch is where that costs least.
+        """
+        if asyncio.get_running_loop() is not self._loop:
+            raise LifecycleError(
+                "this belongs to another event loop, or to the process before a fork; make one in each"
+            )
         batch = Batch(self, consumer, kind, group, flags, attempt, self._clock())
         if not self._outbox:
             self._loop.call_soon(self._flush)

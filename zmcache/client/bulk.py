@@ -1,0 +1,121 @@
+"""Many keys of one call and one channel, asked for as one thing: a flight of its own kind.
+
+A get of one key needs a future, a flight and a place in a batch. A ``get_many`` would need all of these for each key, and they
+would cost more than the asking. Here its keys for one channel share one future and one message; in the table of flights each key
+stands for the whole, so that others who want one of them may still join.
+
+That holds for as long as all goes as it usually does, which is one answer that has every key. Whatever else comes, the first piece
+of an answer that comes in pieces, an error, a node that is gone, the bulk *splits*: an ordinary flight for each key takes its place,
+in the table and in the batch, and who has been waiting goes on waiting for these. So nothing that is difficult is written twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, Final, TypeAlias
+
+from zmcache.core.wire import FROM_LOADER, Answer
+from zmcache.errors import ZmcacheError
+from zmcache.peers.batch import Batch, Consumer
+
+# With fewer keys for a channel, sharing a message with all else that is asked in the same turn is worth more.
+LEAST: Final = 16
+
+Row: TypeAlias = tuple[bytes | None, int, int]  # value, status, life in ms
+Flight: TypeAlias = list[Any]  # [key, future, deadline, future, deadline, ...]
+
+
+class Bulk:
+    """The consumer of its batch until it splits; then ``consumer`` is, and ``futures`` has one for each key."""
+
+    __slots__ = ("_consumer", "_deadline_s", "_joined", "_table", "future", "futures", "keys", "whole")
+
+    def __init__(
+        self,
+        keys: list[str],
+        table: dict[str, Flight | Bulk],
+        consumer: Consumer,
+        future: asyncio.Future[Answer | None],
+    ) -> None:
+        """``keys`` are not in ``table`` yet. ``future`` gives the answer, or None when this has split."""
+        self.keys = keys
+        self.future = future
+        self.futures: list[asyncio.Future[Row]] = []
+        self.whole = True
+        """Whether each key still stands for this in the table; not for whoever takes one out."""
+        self._table = table
+        self._consumer = consumer
+        self._joined: dict[str, Flight] = {}
+        self._deadline_s = 0.0
+
+    def ask(self, batch: Batch, deadline_s: float) -> None:
+        """Let this batch, which has no keys yet, ask for all of them."""
+        self._deadline_s = deadline_s
+        batch.fill_up(self.keys, deadline_s)
+        self._table.update(dict.fromkeys(self.keys, self))
+
+    def join(self, key: str, future: asyncio.Future[Row], deadline_s: float) -> None:
+        """One more who waits for one of the keys."""
+        self._joined.setdefault(key, []).extend((future, deadline_s))
+
+    def on_answer(self, batch: Batch, answer: Answer) -> None:
+        """From the channel."""
+        if not batch.is_whole(answer):
+            self._split(batch)
+            self._consumer.on_answer(batch, answer)
+            return
+        batch.unanswered = 0
+        table = self._table
+        if self.whole:
+            deque(map(table.pop, self.keys), maxlen=0)  # the loop below, in C
+        else:
+            for key in self.keys:
+                if table.get(key) is self:
+                    del table[key]
+        if not self.future.done():
+            self.future.set_result(answer)
+        for key, waiting in self._joined.items():
+            at = self.keys.index(key)
+            row = (answer.values[at], answer.statuses[at], answer.lives_ms[at])
+            for future in waiting[::2]:
+                if not future.done():
+                    future.set_result(row)
+
+    def on_failure(self, batch: Batch, error: ZmcacheError) -> None:
+        """From the channel."""
+        self._split(batch)
+        self._consumer.on_failure(batch, error)
+
+    def _split(self, batch: Batch) -> None:
+        create_future, abandoned = asyncio.get_running_loop().create_future, self.future.done()
+        sinks: list[Flight] = []
+        for key in self.keys:
+            future = create_future()
+            if abandoned:
+                future.cancel()
+            self.futures.append(future)
+            flight = [key, future, self._deadline_s, *self._joined.get(key, ())]
+            sinks.append(flight)
+            if self._table.get(key) is self:
+                self._table[key] = flight
+        batch.sinks = sinks
+        batch.consumer = self._consumer
+        if not abandoned:
+            self.future.set_result(None)
+
+
+def found_in(keys: list[str], answer: Answer) -> dict[str, bytes]:
+    """The values of a whole answer."""
+    if max(answer.statuses) <= FROM_LOADER:
+        return dict(zip(keys, answer.values, strict=True))  # type: ignore[arg-type]  # the codec has held them against the statuses
+    rows = zip(keys, answer.statuses, answer.values, strict=True)
+    return {key: value for key, status, value in rows if status <= FROM_LOADER}  # type: ignore[misc]  # as above
+
+
+def discard(futures: Iterable[asyncio.Future[Any]]) -> None:
+    """Nobody will look at these, nor at the error that one of them may hold already."""
+    for future in futures:
+        if not future.cancel() and not future.cancelled():
+            future.exception()
