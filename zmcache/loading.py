@@ -1,7 +1,8 @@
 """Loads under way in one group: which keys go to the loader together, how many calls run at once, and what comes back.
 
-Keys that are missing in one turn of the event loop, or while every slot is taken, reach a batch loader in one call. A call holds its slot
-until the loader returns or the load timeout cuts it off; nothing else a loader does can hold up another group. What a loader returns is
+Keys that are missing in one turn of the event loop, or while every slot is taken, reach a batch loader in one call. A call is a task of its own,
+which nobody awaits but this module: its waiters hear of the load timeout when the time is over, whatever the loader makes of its cancellation,
+and the call keeps its slot until it has really ended, because that is what ``max_loads`` promises the backend. What a loader returns is
 checked here, key by key: a wrong type or an outsize value fails that key by name and spares its neighbours.
 
 A flight whose last waiter has gone leaves the queue; a call is cancelled when all of its flights have been abandoned, never before.
@@ -11,13 +12,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import math
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from zmcache.core.flight import Flight, Outcome, failure
 from zmcache.core.wire import FROM_LOADER, NO_SUCH_KEY
-from zmcache.errors import BackendError, Busy, LoaderFailed, LoadTimeout, PeerUnavailable, ZmcacheError
+from zmcache.errors import BackendError, Busy, LoaderFailed, LoadTimeout, PeerUnavailable
+
+_log = logging.getLogger("zmcache.loading")
+_LOG_PAUSE_S: Final = 5.0
+_GRACE_S: Final = 1.0  # what a cancelled call may take to tidy up before it is worth a line in the log
+_CLOSE_TIMEOUT_S: Final = 1.0
 
 
 class Loader(Protocol):
@@ -39,19 +46,22 @@ class Loader(Protocol):
 
 
 class _Call:
-    """One call of the loader."""
+    """One call of the loader. ``flights``: those that have not heard how it ended."""
 
-    __slots__ = ("flights", "task")
+    __slots__ = ("flights", "task", "timer")
 
-    def __init__(self, flights: dict[str, Flight]) -> None:
+    def __init__(
+        self, flights: dict[str, Flight], task: asyncio.Task[Mapping[str, bytes]], timer: asyncio.TimerHandle
+    ) -> None:
         self.flights = flights
-        self.task: asyncio.Task[None] | None = None
+        self.task = task
+        self.timer = timer
 
 
 class Loading:
     """The queue in front of one group's loader.
 
-    ``on_result(flight, outcome)`` is called once for each flight that was given to `add`, unless it was abandoned while it was queued. An outcome
+    ``on_result(flight, outcome)`` is called once for each flight that was given to `add`, unless `abandon` gave it back. An outcome
     with a value or with "no such key" has an expiry of inf: what it becomes is the group's to say.
     """
 
@@ -74,9 +84,10 @@ class Loading:
         self._loop = asyncio.get_running_loop()
         self._queue: dict[Flight, None] = {}
         self._calls: dict[Flight, _Call] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[Mapping[str, bytes]], _Call] = {}
         self._start_planned = False
         self._closed = False
+        self._logged_s = -math.inf
         self.loaded_keys = 0
         self.loader_calls = 0
         self.failed_keys = 0
@@ -101,10 +112,13 @@ class Loading:
             del self._queue[flight]
             return [flight]
         call = self._calls.get(flight)
-        if call is None or call.task is None or any(len(other) for other in call.flights.values()):
+        # One that has ended reports in a moment: that is worth keeping.
+        if call is None or call.task.done() or any(len(other) for other in call.flights.values()):
             return []
-        call.task.cancel()
-        return list(call.flights.values())
+        given_up = list(call.flights.values())
+        self._let_go(call)
+        self._cancel(call)
+        return given_up
 
     @property
     def queued(self) -> int:
@@ -113,87 +127,132 @@ class Loading:
 
     @property
     def running(self) -> int:
-        """Loader calls under way."""
-        return len(self._tasks)
+        """Loader calls under way, those included that were given up and have not ended."""
+        return len(self._running)
 
     async def aclose(self) -> None:
-        """Cancel what runs, tell what waits, close the loader."""
+        """Tell everyone who waits, cancel what runs, close the loader. A call that will not end is left behind after a second."""
         # The queue first: a call that ends would start the next one from it.
         self._closed = True
         queue, self._queue = self._queue, {}
         for flight in queue:
             self._on_result(flight, failure(_stopping()))
-        for task in list(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=1.0)
+        for call in list(self._running.values()):
+            self._report(call, dict.fromkeys(call.flights, failure(_stopping())))
+        # Twice: a loader that caught the first cancellation and waits for something else is reached by the second.
+        for _ in range(2):
+            if self._running:
+                for task in self._running:
+                    task.cancel()
+                await asyncio.wait(list(self._running), timeout=_CLOSE_TIMEOUT_S / 2)
         await self._loader.aclose()
+
+    # -- a call, from its start to its end -------------------------------------------------------------------------
 
     def _start_calls(self) -> None:
         self._start_planned = False
-        while self._queue and len(self._tasks) < self._max_loads:
+        while self._queue and len(self._running) < self._max_loads:
             flights: dict[str, Flight] = {}
             for flight in list(itertools.islice(self._queue, self._loader.max_batch)):
                 # A fenced flight and the one that followed it may both wait here: one call, one key.
                 if flight.key not in flights:
                     flights[flight.key] = flight
                     del self._queue[flight]
-            call = _Call(flights)
+            task = self._loop.create_task(self._load(list(flights)), name=f"zmcache load {self._loader.name}")
+            timer = self._loop.call_later(self._load_timeout_s, self._cut_off, task)
+            call = self._running[task] = _Call(flights, task, timer)
             for flight in flights.values():
                 self._calls[flight] = call
-            call.task = self._loop.create_task(self._run(call), name=f"zmcache load {self._loader.name}")
-            self._tasks.add(call.task)
-            call.task.add_done_callback(self._ended)
+            self.loader_calls += 1
+            task.add_done_callback(self._ended)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._loop.call_exception_handler(
-                {"message": "a load ended with an unexpected error", "exception": error, "task": task}
-            )
+    async def _load(self, keys: list[str]) -> Mapping[str, bytes]:
+        # A coroutine of our own, so that a `load` that raises before it returns one fails like any other.
+        return await self._loader.load(keys)
+
+    def _cut_off(self, task: asyncio.Task[Mapping[str, bytes]]) -> None:
+        if task.done():  # in this very turn of the loop: `_ended` is about to hand out what it brought
+            return
+        call = self._running[task]
+        late = LoadTimeout(f"loader {self._loader.name} took longer than {self._load_timeout_s:g} s")
+        self._report(call, dict.fromkeys(call.flights, failure(late)))
+        self._cancel(call)
+
+    def _cancel(self, call: _Call) -> None:
+        call.task.cancel()
+        call.timer.cancel()
+        call.timer = self._loop.call_later(_GRACE_S, self._complain)
+
+    def _complain(self) -> None:
+        now_s = self._loop.time()
+        if now_s - self._logged_s >= _LOG_PAUSE_S:
+            self._logged_s = now_s
+            _log.warning(
+                "loader %s: a call goes on although it was cancelled, and keeps one of its %d slots",
+                self._loader.name, self._max_loads,
+            )  # fmt: skip
+
+    def _ended(self, task: asyncio.Task[Mapping[str, bytes]]) -> None:
+        call = self._running.pop(task)
+        call.timer.cancel()
+        # Looked at in any case, or asyncio complains about the exception of a call that was given up.
+        error = None if task.cancelled() else task.exception()
+        if call.flights:
+            if task.cancelled():
+                # Not by us: whom we cancel has been let go.
+                failed = failure(LoaderFailed(f"loader {self._loader.name} was cancelled by something of its own"))
+                self._report(call, dict.fromkeys(call.flights, failed))
+            elif error is not None:
+                self._report(call, dict.fromkeys(call.flights, failure(self._translated(error))))
+            else:
+                self._report(call, self._outcomes(list(call.flights), task.result()))
         if self._queue and not self._start_planned:
             self._start_calls()
 
-    async def _run(self, call: _Call) -> None:
-        keys = list(call.flights)
-        self.loader_calls += 1
-        outcomes: dict[str, Outcome] = {}
-        # What waiters hear if this task is cancelled from outside: `aclose` does that, or nobody waits.
-        error: ZmcacheError = _stopping()
-        try:
-            async with asyncio.timeout(self._load_timeout_s) as timer:
-                found = await self._loader.load(keys)
-            outcomes = self._outcomes(keys, found)
-        except asyncio.CancelledError:
-            if call.task is None or call.task.cancelling():
-                raise
-            error = LoaderFailed(f"loader {self._loader.name} was cancelled by something of its own")
-        except TimeoutError as exc:
-            if timer.expired():
-                error = LoadTimeout(f"loader {self._loader.name} took longer than {self._load_timeout_s:g} s")
+    def _let_go(self, call: _Call) -> dict[str, Flight]:
+        flights, call.flights = call.flights, {}
+        for flight in flights.values():
+            del self._calls[flight]
+        return flights
+
+    def _report(self, call: _Call, outcomes: Mapping[str, Outcome]) -> None:
+        for key, flight in self._let_go(call).items():
+            outcome = outcomes[key]
+            if outcome.error is not None:
+                self.failed_keys += 1
             else:
-                error = LoaderFailed(f"loader {self._loader.name}: TimeoutError: {exc}")
-        except BackendError as exc:
-            error = exc
-        except Exception as exc:
-            # An error of zmcache itself too: a loader that reads another cluster must not make this one look unreachable.
-            error = LoaderFailed(f"loader {self._loader.name}: {type(exc).__name__}: {exc}")
-        finally:
-            for key, flight in call.flights.items():
-                self._calls.pop(flight, None)
-                outcome = outcomes.get(key) or failure(error)
-                if outcome.error is not None:
-                    self.failed_keys += 1
-                else:
-                    self.loaded_keys += 1
-                self._on_result(flight, outcome)
+                self.loaded_keys += 1
+            self._on_result(flight, outcome)
+
+    # -- what came back --------------------------------------------------------------------------------------------
+
+    def _translated(self, error: BaseException) -> BackendError:
+        """What callers hear, with what the loader raised as its cause.
+
+        No frame that ``error`` was raised through may hold the result in a variable: the traceback holds the frame, and
+        the ring of the two would keep everything that the loader had in hand until the next full collection.
+        """
+        if isinstance(error, BackendError):
+            return error.with_traceback(None)  # our own frames; those of the loader's code are in its cause
+        # An error of zmcache itself too: a loader that reads another cluster must not make this one look unreachable.
+        failed = LoaderFailed(f"loader {self._loader.name}: {type(error).__name__}: {_text(error)}")
+        failed.__cause__ = error
+        return failed
 
     def _outcomes(self, keys: list[str], found: object) -> dict[str, Outcome]:
-        if not isinstance(found, Mapping):
-            raise LoaderFailed(
-                f"loader {self._loader.name} returned {type(found).__name__}, not a mapping of keys to bytes"
-            )
-        return {key: self._outcome(key, found.get(key)) for key in keys}
+        try:
+            if isinstance(found, Mapping):
+                return {key: self._outcome(key, found.get(key)) for key in keys}
+        except Exception as exc:  # a mapping of the loader's own making may raise
+            return dict.fromkeys(keys, failure(self._translated(exc)))
+        return dict.fromkeys(
+            keys,
+            failure(
+                LoaderFailed(
+                    f"loader {self._loader.name} returned {type(found).__name__}, not a mapping of keys to bytes"
+                )
+            ),
+        )
 
     def _outcome(self, key: str, value: object) -> Outcome:
         if value is None:
@@ -209,6 +268,13 @@ class Loading:
                 )
             )
         return Outcome(value, FROM_LOADER, math.inf)
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # an exception of the loader's own making: its callers must hear of it all the same
+        return "(its text cannot be had)"
 
 
 def _stopping() -> PeerUnavailable:
