@@ -45,7 +45,12 @@ class DaemonThreads:
             thread = threading.Thread(target=self._work, name=f"{self._name} {len(self._threads)}", daemon=True)
             self._threads.append(thread)
             thread.start()
-        return await future
+        try:
+            return await future
+        finally:
+            # What the function raised has this frame in its traceback, and the future has what it raised: a ring that
+            # would keep all that the function had in hand until the next full collection.
+            del future
 
     async def aclose(self, timeout_s: float) -> int:
         """End the threads, waiting at most ``timeout_s`` for those at work; the number of those left behind."""
