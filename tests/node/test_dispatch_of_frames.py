@@ -19,7 +19,7 @@ from scripted_loader import value_of
 from zmcache.core import wire
 from zmcache.core.wire import Limits
 from zmcache.errors import Busy, InvalidKey, InvalidTtl, PeerUnavailable, ProtocolError, UnknownGroup, ValueTooLarge
-from zmcache.node.dispatch import Late
+from zmcache.node.late import Late
 from zmcache.peers.batch import Batch
 from zmcache.transport.memory import MemoryTransport
 

@@ -2,6 +2,8 @@
 
 node.py         its life: start, serve, drain, stop
 dispatch.py     requests from the wire to answers on the wire
+late.py         the positions of a request that could not be answered at once
+rows.py         what an answer says of each key, and how much of it fits a message
 membership.py   snapshots of the members to the ring in use
 wiring.py       what a config names, made
 figures.py      its counters, by name

@@ -1,8 +1,7 @@
 """Requests from the wire to answers on the wire. A hit is answered inside the drain callback that brought it; a miss costs no task.
 
-Hits of a GET go out at once. Its misses join flights, and what has come by the end of a turn of the loop goes out together, under
-the same request id, each answer naming the positions it fills. When the request's deadline passes, what is missing is given up:
-nobody waits for it any more.
+Hits of a GET go out at once. Its misses join flights and go out later (`zmcache.node.late`), under the same request id, each answer
+naming the positions it fills.
 
 A frame that breaks a rule is counted and, where its request id could be read, refused; the next one is served as if nothing had been.
 """
@@ -13,19 +12,24 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol, TypeAlias
 
 from zmcache.core import wire
-from zmcache.core.flight import Flight, Outcome, Waiter
 from zmcache.core.ring import Epoch
 from zmcache.deadlines import Deadlines
 from zmcache.errors import Busy, PeerUnavailable, ProtocolError, UnknownGroup, ZmcacheError
 from zmcache.group import ABSENT, LocalGroup, hit
+from zmcache.node.late import Late, Row
+from zmcache.node.rows import TEXT_BYTES, Values, error_text, lives_ms, parts, rows_bytes
+
+_LOG_PAUSE_S: Final = 5.0
+_HEADER_BYTES: Final = 1024  # a generous guess of what an answer holds besides its rows
+
+_Request: TypeAlias = wire.Get | wire.Set | wire.Delete
 
 _log = logging.getLogger("zmcache.node")
-_LOG_PAUSE_S = 5.0
 
 
 class Desk(Protocol):
@@ -65,6 +69,9 @@ class Dispatcher:
         self._send = send
         self._clock = clock
         self._loop = asyncio.get_running_loop()
+        self._room = limits.message_bytes - _HEADER_BYTES
+        # So many rows fit one message, whatever they hold.
+        self._rows_that_fit = self._room // (max(limits.value_bytes, TEXT_BYTES) + wire.ROW_OVERHEAD_BYTES)
         self._inflight: dict[bytes, int] = {}
         self._logged_s = -math.inf
         self.serving = False
@@ -119,14 +126,14 @@ class Dispatcher:
     def _refuse(self, peer: bytes, request_id: int, error: ZmcacheError) -> None:
         self.refused += 1
         header = wire.header(wire.REFUSAL, request_id, self._desk.epoch)
-        self._answer(peer, wire.Refusal(*header, error.code, _text(error)))
+        self._answer(peer, wire.Refusal(*header, error.code, error_text(error)))
 
     def _answer(self, peer: bytes, reply: wire.Reply) -> None:
         self._send(peer, wire.encode(reply))
 
     # -- keys ------------------------------------------------------------------------------------------------------
 
-    def _group(self, peer: bytes, request: wire.Get | wire.Set | wire.Delete) -> LocalGroup | None:
+    def _group(self, peer: bytes, request: _Request) -> LocalGroup | None:
         group = self._groups.get(request.group)
         if group is None:
             self._refuse(
@@ -151,8 +158,7 @@ class Dispatcher:
         if None in values or from_hot or ABSENT in values:
             self._get_mixed(peer, get, group, values, expiries, from_hot)
             return
-        lives_ms = [wire.FOREVER if e == math.inf else int((e - now_s) * 1000) for e in expiries]
-        self._send_rows(peer, get, None, bytes(len(keys)), values, lives_ms)
+        self._send_rows(peer, get, None, bytes(len(keys)), values, lives_ms(expiries, now_s))
 
     def _get_mixed(
         self,
@@ -164,7 +170,7 @@ class Dispatcher:
         from_hot: list[int],
     ) -> None:
         hot = set(from_hot)
-        found: list[tuple[int, Outcome]] = []
+        found: list[Row] = []
         missing: list[int] = []
         for at, value in enumerate(values):
             if value is None:
@@ -180,7 +186,7 @@ class Dispatcher:
             forwarded = bool(get.flags & wire.FORWARDED)
             for at in missing:
                 waiter = late.waiter(at)
-                late.flights.append((group.begin(get.keys[at], waiter, late.deadline_s, forwarded=forwarded), waiter))
+                late.joined(group.begin(get.keys[at], waiter, late.deadline_s, forwarded=forwarded), waiter)
 
     def _write(self, peer: bytes, request: wire.Set | wire.Delete) -> None:
         group = self._group(peer, request)
@@ -196,21 +202,22 @@ class Dispatcher:
         # What was written here needs no further turn of the loop.
         late.flush()
 
-    def _late(self, peer: bytes, request: wire.Get | wire.Set | wire.Delete, count: int) -> Late | None:
+    def _late(self, peer: bytes, request: _Request, count: int) -> Late | None:
         inflight = self._inflight.get(peer, 0) + count
         if inflight > self._limits.inflight_requests:
             self._refuse(peer, request.request_id, Busy(f"{inflight} requests of one connection are in flight"))
             return None
         self._inflight[peer] = inflight
-        late = Late(self, peer, request, count, self.last_request_s + request.deadline_ms / 1000)
-        late.bucket = self._deadlines.add(late.deadline_s, late.expire)
-        return late
+        return Late(
+            count,
+            self.last_request_s + request.deadline_ms / 1000,
+            loop=self._loop,
+            deadlines=self._deadlines,
+            send=partial(self._send_late, peer, request),
+            give_up=partial(self._settle, peer),
+        )
 
-    def forget(self, late: Late) -> None:
-        """All of it is answered: keep neither its keys nor its values until its deadline."""
-        self._deadlines.discard(late.bucket, late.expire)
-
-    def settle(self, peer: bytes, count: int) -> None:
+    def _settle(self, peer: bytes, count: int) -> None:
         """That many keys of a connection are answered or given up."""
         left = self._inflight[peer] - count
         if left:
@@ -218,36 +225,34 @@ class Dispatcher:
         else:
             del self._inflight[peer]
 
-    def call_soon(self, callback: Callable[[], None]) -> None:
-        """At the end of this turn of the loop."""
-        self._loop.call_soon(callback)
+    # -- answers ---------------------------------------------------------------------------------------------------
 
-    def _send_outcomes(
-        self, peer: bytes, request: wire.Get | wire.Set | wire.Delete, outcomes: list[tuple[int, Outcome]]
-    ) -> None:
+    def _send_late(self, peer: bytes, request: _Request, rows: list[Row]) -> None:
+        self._settle(peer, len(rows))
+        self._send_outcomes(peer, request, rows)
+
+    def _send_outcomes(self, peer: bytes, request: _Request, rows: list[Row]) -> None:
         now_s = self._clock()
         self._send_rows(
             peer,
             request,
-            [at for at, _ in outcomes],
-            bytes(outcome.status for _, outcome in outcomes),
-            [outcome.value if outcome.error is None else _text(outcome.error) for _, outcome in outcomes],
-            [
-                wire.FOREVER if outcome.expires_at_s == math.inf else max(0, int((outcome.expires_at_s - now_s) * 1000))
-                for _, outcome in outcomes
-            ],
+            [at for at, _ in rows],
+            bytes(outcome.status for _, outcome in rows),
+            [outcome.value if outcome.error is None else error_text(outcome.error) for _, outcome in rows],
+            # What was found at the beginning of this turn may have ended by now.
+            lives_ms([max(outcome.expires_at_s, now_s) for _, outcome in rows], now_s),
         )
 
     def _send_rows(
         self,
         peer: bytes,
-        request: wire.Get | wire.Set | wire.Delete,
+        request: _Request,
         positions: list[int] | None,
         statuses: bytes,
-        values: Sequence[bytes | str | None],
-        lives_ms: list[int],
+        values: Values,
+        lives: list[int],
     ) -> None:
-        """One answer, or as many as keep each within the message limit."""
+        """One answer, or as many as keep each within the message limit. ``positions`` are None where every key was found."""
         epoch = self._desk.epoch
         flags = 0
         if request.revision != epoch.revision or request.digest != epoch.digest:
@@ -255,86 +260,9 @@ class Dispatcher:
             if not all(is_ours(key) for key in request.keys):
                 flags = wire.NOT_OWNER
         header = wire.header(wire.ANSWER, request.request_id, epoch, flags=flags)
-        room = self._limits.message_bytes - 1024
-        if sum(map(len, filter(None, values))) + wire.ROW_OVERHEAD_BYTES * len(values) <= room:
-            self._answer(peer, wire.Answer(*header, positions, statuses, list(values), lives_ms))
+        if len(values) <= self._rows_that_fit or rows_bytes(values, all_found=positions is None) <= self._room:
+            self._answer(peer, wire.Answer(*header, positions, statuses, list(values), lives))
             return
         at = positions if positions is not None else range(len(values))
-        start = size = 0
-        for row, value in enumerate(values):
-            row_bytes = len(value or b"") + wire.ROW_OVERHEAD_BYTES
-            if size and size + row_bytes > room:
-                part = slice(start, row)
-                self._answer(
-                    peer, wire.Answer(*header, list(at[part]), statuses[part], list(values[part]), lives_ms[part])
-                )
-                start, size = row, 0
-            size += row_bytes
-        part = slice(start, None)
-        self._answer(peer, wire.Answer(*header, list(at[part]), statuses[part], list(values[part]), lives_ms[part]))
-
-
-class Late:
-    """The positions of one request that could not be answered at once."""
-
-    __slots__ = ("_came", "_dispatcher", "_left", "_peer", "_planned", "_request", "bucket", "deadline_s", "flights")
-
-    def __init__(
-        self,
-        dispatcher: Dispatcher,
-        peer: bytes,
-        request: wire.Get | wire.Set | wire.Delete,
-        count: int,
-        deadline_s: float,
-    ) -> None:
-        self._dispatcher = dispatcher
-        self._peer = peer
-        self._request = request
-        self._left = count
-        self._came: list[tuple[int, Outcome]] = []
-        self._planned = False
-        self.bucket = 0
-        self.deadline_s = deadline_s
-        self.flights: list[tuple[Flight, Waiter]] = []
-
-    def waiter(self, at: int) -> Waiter:
-        """For the flight of position ``at``."""
-        return partial(self._arrive, at)
-
-    def _arrive(self, at: int, outcome: Outcome) -> None:
-        if not self._left:
-            return
-        self._came.append((at, outcome))
-        if not self._planned:
-            self._planned = True
-            self._dispatcher.call_soon(self.flush)
-
-    def flush(self) -> None:
-        """Send what has come."""
-        self._planned = False
-        if self._came and self._left:
-            came, self._came = self._came, []
-            self._left -= len(came)
-            self._dispatcher.settle(self._peer, len(came))
-            self._dispatcher._send_outcomes(self._peer, self._request, came)
-            if not self._left:
-                self._dispatcher.forget(self)
-                self._let_go()
-
-    def expire(self) -> None:
-        """The request's deadline has passed: the asker has told its callers, so nothing is sent."""
-        if self._left:
-            self._dispatcher.settle(self._peer, self._left)
-            self._left = 0
-            for flight, waiter in self.flights:
-                flight.leave(waiter)
-            self._let_go()
-
-    def _let_go(self) -> None:
-        # The waiters hold this object and it holds them: a ring of references for each miss, which only a full collection would find, slowly.
-        self.flights.clear()
-
-
-def _text(error: ZmcacheError) -> str:
-    # What a loader raised may hold anything, lone surrogates from file names too, and those cannot be encoded.
-    return str(error)[:1024].encode(errors="replace").decode()
+        for part in parts(values, self._room):
+            self._answer(peer, wire.Answer(*header, list(at[part]), statuses[part], list(values[part]), lives[part]))
