@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import pytest
 from eventually import eventually
 from fake_node import FakeNode
 
-from zmcache.core.ring import Member
+from zmcache.core.ring import Member, Ring
 from zmcache.core.wire import Limits
 from zmcache.deadlines import Deadlines
 from zmcache.discovery.base import Snapshot
+from zmcache.errors import DiscoveryError
 from zmcache.node.membership import HOLD_S, Membership, suddenly_gone
 from zmcache.peers.mesh import Mesh
 from zmcache.transport.memory import MemoryNetwork, MemoryTransport
@@ -200,3 +203,65 @@ def test_snapshots_that_come_while_a_ring_is_built_end_in_the_latest() -> None:
         assert len(watch.rings) < 20
 
     watch_test(test, "a")
+
+
+@pytest.fixture
+def broken_ring(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception | None], None]:
+    """Say what building a ring raises from now on; None: nothing."""
+    build, raised = Ring.build, list[Exception]()
+
+    def fake(*args: Any, **options: Any) -> Ring:
+        if raised:
+            raise raised[0]
+        return build(*args, **options)
+
+    def say(error: Exception | None) -> None:
+        raised[:] = [] if error is None else [error]
+
+    monkeypatch.setattr(Ring, "build", fake)
+    return say
+
+
+def test_a_start_whose_ring_cannot_be_built_fails_and_says_why(
+    broken_ring: Callable[[Exception | None], None],
+) -> None:
+    async def test(watch: Watch) -> None:
+        broken_ring(ValueError("too many points"))
+        with pytest.raises(DiscoveryError, match=r"no ring can be built of 3 members: too many points"):
+            await watch.tell("a", "b")
+        broken_ring(None)
+        await watch.tell("a", "b")
+        assert watch.names == {"me", "a", "b"}
+
+    watch_test(test, "a", "b")
+
+
+def test_a_ring_that_cannot_be_built_later_leaves_the_last_one_and_is_logged_once_for_each_cause(
+    broken_ring: Callable[[Exception | None], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test(watch: Watch) -> None:
+        await watch.tell("a", "b", "c")
+        for error in (ValueError("too many points"), ValueError("too many points"), MemoryError()):
+            broken_ring(error)
+            await watch.tell("a", "b")
+        assert watch.names == {"me", "a", "b", "c"}
+        broken_ring(None)
+        await watch.tell("a", "b")
+        assert watch.names == {"me", "a", "b"}
+        broken_ring(MemoryError())
+        await watch.tell("a", "b", "c")
+
+    with caplog.at_level(logging.ERROR, "zmcache.node"):
+        watch_test(test, "a", "b", "c")
+    reasons = [record.getMessage() for record in caplog.records]
+    assert reasons == [
+        "no ring can be built of 3 members: too many points; the last one stays",
+        "no ring can be built of 3 members: MemoryError(); the last one stays",
+        "no ring can be built of 4 members: MemoryError(); the last one stays",
+    ]
+
+
+def test_the_news_of_a_ring_counts_those_who_serve(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "zmcache.node"):
+        watch_test(lambda watch: watch.tell("a", member("b", "leaving")), "a", "b")
+    assert [record.getMessage() for record in caplog.records] == ["ring of 2 serving nodes, 1 leaving, at revision 1"]

@@ -3,6 +3,9 @@
 If one snapshot removes more than a third of the members (those who announced their leave not counted), it is more likely that the
 membership service lost its memory than that a third of the machines died in one moment: those that still answer pings stay in the
 ring for a minute.
+
+A snapshot from which no ring can be built changes nothing: the last ring stays, and the next snapshot is tried afresh. Only a node that
+has no ring yet cannot go on, and its start says why.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import Final
 from zmcache.core.ring import Member, Ring
 from zmcache.core.wire import PING, Reply
 from zmcache.discovery.base import Snapshot
+from zmcache.errors import DiscoveryError
 from zmcache.peers.channel import State
 from zmcache.peers.mesh import Mesh
 
@@ -46,6 +50,7 @@ class Membership:
         self._latest: Snapshot | None = None
         self._held: dict[str, tuple[Member, float]] = {}
         self._building: asyncio.Task[None] | None = None
+        self._failure: DiscoveryError | None = None  # of the latest snapshot; None where it became a ring
         self._changed = False
         self._closed = False
         self.rings_built = 0
@@ -89,14 +94,19 @@ class Membership:
         return len(self._held)
 
     async def wait_ring(self) -> None:
-        """Return when every snapshot so far is in the ring."""
-        while self._building is not None:
-            await asyncio.wait([self._building])
+        """Return when every snapshot so far is in the ring. Raises `DiscoveryError` where none could be built and there is no ring yet."""
+        await self._wait_built()
+        if self._failure is not None and not self._mesh.ring:
+            raise self._failure
 
     async def aclose(self) -> None:
         """Stop building."""
         self._closed = True
-        await self.wait_ring()
+        await self._wait_built()
+
+    async def _wait_built(self) -> None:
+        while self._building is not None:
+            await asyncio.wait([self._building])
 
     def _rebuild(self) -> None:
         self._changed = True
@@ -109,17 +119,36 @@ class Membership:
                 self._changed = False
                 assert self._latest is not None
                 members = (*self._latest.members, *(member for member, _ in self._held.values()))
-                revision, previous = self._latest.revision, self._mesh.ring
-                ring = await self._loop.run_in_executor(
-                    None, lambda: Ring.build(members, revision, previous=previous)  # noqa: B023 - awaited in this turn
-                )  # fmt: skip
-                if ring.epoch != previous.epoch and not self._closed:
+                ring = await self._ring_of(members, self._latest.revision)
+                if ring is not None and ring.epoch != self._mesh.ring.epoch and not self._closed:
                     self.rings_built += 1
-                    _log.info("ring of %d nodes at revision %d", len(ring.members), revision)
+                    leaving = sum(member.state == "leaving" for member in ring.members)
+                    _log.info(
+                        "ring of %d serving nodes%s at revision %d",
+                        len(ring.members) - leaving,
+                        f", {leaving} leaving," if leaving else "",
+                        ring.epoch.revision,
+                    )
                     self._mesh.adopt(ring)
                     self._on_ring()
         finally:
             self._building = None
+
+    async def _ring_of(self, members: tuple[Member, ...], revision: int) -> Ring | None:
+        """Built off the loop; None where it cannot be, which is logged once for each cause."""
+        previous = self._mesh.ring
+        try:
+            ring = await self._loop.run_in_executor(None, lambda: Ring.build(members, revision, previous=previous))
+        except Exception as error:
+            failure = DiscoveryError(f"no ring can be built of {len(members)} members: {str(error) or repr(error)}")
+            failure.__cause__ = error
+            known = self._failure is not None and repr(self._failure.__cause__) == repr(error)
+            if previous and not known:
+                _log.error("%s; the last one stays", failure, exc_info=error)
+            self._failure = failure
+            return None
+        self._failure = None
+        return ring
 
 
 def _retrieve(future: asyncio.Future[Reply]) -> None:
