@@ -23,7 +23,7 @@ from .sections import measure, unknown
 
 
 @click.command()
-@click.option("--runs", type=click.IntRange(1, 100), help="How often each side is measured, in turns (5).")
+@click.option("--runs", type=click.IntRange(1, 100), help="How often each side is measured, in turns (9).")
 @click.option("--rows", help="Only these rows: their names, comma between.")
 @click.option("--quick", is_flag=True, help="Ask less: a look, not a measurement.")
 @click.option(

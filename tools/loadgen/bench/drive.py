@@ -23,12 +23,12 @@ Side = Callable[[], Awaitable[float]]
 class Effort:
     """How much is asked. ``requests`` is of the fast; those that are a few times slower are asked less, for the same time."""
 
-    runs: int = 5
+    runs: int = 9
     keys: int = 100_000
-    requests: int = 80_000
-    slow_requests: int = 16_000
-    lone_requests: int = 3_000
-    batches: int = 400
+    requests: int = 40_000
+    slow_requests: int = 10_000
+    lone_requests: int = 2_000
+    batches: int = 300
     entries: int = 1_000_000
     million_runs: int = 3
 
