@@ -18,7 +18,8 @@ from zmcache.core.wire import Limits
 from zmcache.deadlines import Deadlines
 from zmcache.errors import Busy, DeadlineExceeded, PeerUnavailable, ProtocolError, ZmcacheError
 from zmcache.peers.batch import Batch
-from zmcache.peers.channel import BEAT_S, MISSED_BEATS, Channel, State
+from zmcache.peers.channel import Channel, State
+from zmcache.peers.pulse import BEAT_S, MISSED_BEATS
 from zmcache.transport.memory import MemoryNetwork, MemoryTransport
 
 

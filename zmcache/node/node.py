@@ -33,8 +33,8 @@ from zmcache.node.dispatch import Dispatcher
 from zmcache.node.figures import figures_of
 from zmcache.node.membership import Membership
 from zmcache.node.wiring import make_discovery, make_loader, make_transport
-from zmcache.peers.channel import BEAT_S, MISSED_BEATS
 from zmcache.peers.mesh import Mesh
+from zmcache.peers.pulse import BEAT_S, MISSED_BEATS
 from zmcache.peers.remote import RemotePeers
 from zmcache.transport.base import Listener, Transport
 

@@ -12,8 +12,7 @@ States, and what a batch meets in them:
     closed            it fails
 
 A request in flight when the peer goes down has no answer coming, so all of them fail at that moment and can be asked elsewhere.
-Whether a slow answer is a slow load or a hung peer is told apart by pings through the peer's loop (`beat`): silence counts in
-beats of our own loop, so a loop of ours that stood still does not take its peers for dead.
+Whether a slow answer is a slow load or a hung peer is told apart by pings through the peer's loop (`zmcache.peers.pulse`).
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ import enum
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Final
 
 from zmcache.core import wire
 from zmcache.core.ring import Epoch
@@ -39,11 +37,8 @@ from zmcache.errors import (
     from_code,
 )
 from zmcache.peers.batch import Batch, Consumer, remaining_ms
+from zmcache.peers.pulse import Pulse
 from zmcache.transport.base import Connection, Transport
-
-BEAT_S: Final = 0.4
-# Three unanswered beats and the one in which the ping was sent: a hung peer is out of use 1.6 s after its last word.
-MISSED_BEATS: Final = 3
 
 _log = logging.getLogger("zmcache.peers")
 
@@ -94,8 +89,7 @@ class Channel:
         self._inflight_keys = 0
         self._inflight_bytes = 0
         self._next_id = 0
-        self._heard = self._ping_out = False
-        self._missed = 0
+        self._pulse = Pulse()
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
@@ -220,7 +214,7 @@ class Channel:
         if self.state is State.CLOSED:
             return
         self._become(State.UP)
-        self._heard, self._ping_out, self._missed = True, False, 0
+        self._pulse.connected()
         self.on_writable()
 
     def on_writable(self) -> None:
@@ -241,7 +235,7 @@ class Channel:
 
     def on_frame(self, frame: bytes) -> None:
         """From the transport."""
-        self._heard = True
+        self._pulse.heard = True
         if self.state is State.SUSPECT:
             _log.warning("%s answers again", self._where)
             self._become(State.UP)
@@ -258,7 +252,7 @@ class Channel:
             self._answer_batch(waiting, reply)
         elif waiting is None:
             # A pong to a ping that no one waits for, or an answer that came too late.
-            self._ping_out = self._ping_out and reply.kind != wire.PONG
+            self._pulse.ping_out = self._pulse.ping_out and reply.kind != wire.PONG
             self.strays += reply.kind != wire.PONG
         else:
             del self._pending[reply.request_id]
@@ -303,27 +297,19 @@ class Channel:
     def beat(self) -> None:
         """Called every `BEAT_S`: count the beats of silence and ping, in use or not, so that a hung peer is known before it is needed."""
         if self.state is State.CONNECTING:
-            # A stopped process still accepts connections, in its kernel, and then says nothing.
-            self._missed += 1
-            if self._missed > MISSED_BEATS:
+            if self._pulse.beat_unanswered():
                 self.on_disconnected("no answer to the handshake")
             return
         if self.state is not State.UP and self.state is not State.SUSPECT:
             return
-        if self._heard:
-            self._missed = 0
-            self._ping_out = False
-        elif self._ping_out:
-            self._missed += 1
-            if self._missed == MISSED_BEATS and self.state is State.UP:
-                _log.warning("%s does not answer pings", self._where)
-                self._become(State.SUSPECT)
-                self._fail_all(PeerUnavailable(f"{self._where} does not answer pings", peer=self.name))
-        self._heard = False
-        if not self._ping_out:
+        if self._pulse.beat() and self.state is State.UP:
+            _log.warning("%s does not answer pings", self._where)
+            self._become(State.SUSPECT)
+            self._fail_all(PeerUnavailable(f"{self._where} does not answer pings", peer=self.name))
+        if not self._pulse.ping_out:
             self._next_id += 1
             ping = wire.encode(wire.Query(*wire.header(wire.PING, self._next_id, self.epoch)))
-            self._ping_out = self._connection is not None and self._connection.send_nowait(ping)
+            self._pulse.ping_out = self._connection is not None and self._connection.send_nowait(ping)
 
     def close(self) -> None:
         """Close the connection; what is under way fails."""

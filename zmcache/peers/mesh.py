@@ -14,7 +14,8 @@ from collections.abc import Callable
 from zmcache.core.ring import Epoch, Ring
 from zmcache.core.wire import Limits
 from zmcache.deadlines import Deadlines
-from zmcache.peers.channel import BEAT_S, Channel, State
+from zmcache.peers.channel import Channel, State
+from zmcache.peers.pulse import BEAT_S
 from zmcache.transport.base import Transport
 
 
