@@ -12,6 +12,7 @@ import zmcache
 from zmcache.cli.asking import Where, ask, asks, group_names
 from zmcache.cli.tables import console, escaped, right_table
 from zmcache.config import format_duration, format_size
+from zmcache.node.about import LEFT_OUT
 
 Figures = Mapping[str, float]
 
@@ -39,6 +40,9 @@ def stats(nodes: str, timeout_s: float, as_json: bool) -> None:
         for group in group_names(statistics):
             out.print(f"\n[bold]group {escaped(group)}[/]")
             out.print(_group_table(group, statistics))
+    for node_id, figures in sorted(statistics.items()):
+        if LEFT_OUT in figures:
+            click.echo(f"{node_id} has {figures[LEFT_OUT]:,.0f} more figures than fit one message", err=True)
     silent = sorted(members - statistics.keys())
     if silent:
         click.echo(f"no answer from: {', '.join(silent)}", err=True)
@@ -48,13 +52,12 @@ def stats(nodes: str, timeout_s: float, as_json: bool) -> None:
 def _node_table(statistics: Mapping[str, Figures]) -> Table:
     table = right_table("node", "up", "share", "requests", "forwarded", "frames", "bad", "refused", "peers in use")
     for node_id, figures in sorted(statistics.items()):
-        states = [value for name, value in figures.items() if name.startswith("peer.") and name.endswith(".state")]
         table.add_row(
             escaped(node_id),
             format_duration(round(figures["uptime_s"])),
             f"{figures['ring.share']:.2%}",
             *(f"{figures[name]:,.0f}" for name in ("requests", "forwarded", "frames", "bad_frames", "refused")),
-            f"{sum(states):.0f} of {len(states)}",
+            f"{figures['peers.in_use']:.0f} of {figures['peers']:.0f}",
         )
     return table
 

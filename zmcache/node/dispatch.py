@@ -42,11 +42,11 @@ class Desk(Protocol):
     def is_ours(self, key: str) -> bool:
         """Whether the ring gives the key to this node."""
 
-    def members_answer(self, request_id: int) -> wire.Members:
-        """The answer to TOPOLOGY."""
+    def members_frame(self, request_id: int) -> bytes:
+        """The answer to TOPOLOGY, encoded."""
 
-    def figures_answer(self, request_id: int) -> wire.Figures:
-        """The answer to STATS."""
+    def figures_frame(self, request_id: int) -> bytes:
+        """The answer to STATS, encoded."""
 
 
 class Dispatcher:
@@ -105,9 +105,9 @@ class Dispatcher:
         elif request.kind == wire.PING:
             self._answer(peer, wire.Query(*wire.header(wire.PONG, request.request_id, self._desk.epoch)))
         elif request.kind == wire.TOPOLOGY:
-            self._answer(peer, self._desk.members_answer(request.request_id))
+            self._send(peer, self._desk.members_frame(request.request_id))
         elif request.kind == wire.STATS:
-            self._answer(peer, self._desk.figures_answer(request.request_id))
+            self._send(peer, self._desk.figures_frame(request.request_id))
         else:
             self._refuse_frame(peer, wire.BadFrame(f"kind {request.kind} is an answer", request_id=request.request_id))
 

@@ -5,7 +5,7 @@ Everything is a number, so that a STATS answer is two parallel arrays; a peer's 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -17,16 +17,21 @@ from zmcache.peers.mesh import Mesh
 
 def figures_of(
     dispatcher: Dispatcher, mesh: Mesh, membership: Membership, groups: Mapping[str, LocalGroup], node_id: str
-) -> dict[str, float]:
-    """All of a node's counters by name. ``requests`` are keys asked for by clients, ``forwarded`` those that peers passed on."""
+) -> Iterator[dict[str, float]]:
+    """All of a node's counters by name, in blocks of what belongs together: the node's own, then those of each group, then of each peer.
+
+    ``requests`` are keys asked for by clients, ``forwarded`` those that peers passed on.
+    """
     ring = mesh.ring
-    figures: dict[str, float] = {
+    yield {
         "requests": dispatcher.requests,
         "forwarded": dispatcher.forwarded,
         "late": dispatcher.late,
         "frames": dispatcher.frames,
         "bad_frames": dispatcher.bad_frames,
         "refused": dispatcher.refused,
+        "peers": len(mesh.channels),
+        "peers.in_use": sum(channel.usable for channel in mesh.channels),
         "ring.members": len(ring.members),
         "ring.revision": ring.epoch.revision,
         "ring.built": membership.rings_built,
@@ -34,10 +39,10 @@ def figures_of(
         "ring.share": ring.share().get(node_id, 0.0),
     }
     for name, group in groups.items():
-        for field, value in msgspec.structs.asdict(group.statistics()).items():
-            figures[f"group.{name}.{field}"] = value
+        yield {f"group.{name}.{field}": value for field, value in msgspec.structs.asdict(group.statistics()).items()}
     for channel in mesh.channels:
-        figures[f"peer.{channel.name}.state"] = float(channel.usable)
-        figures[f"peer.{channel.name}.inflight"] = channel.inflight
-        figures[f"peer.{channel.name}.failures"] = channel.failures
-    return figures
+        yield {
+            f"peer.{channel.name}.state": float(channel.usable),
+            f"peer.{channel.name}.inflight": channel.inflight,
+            f"peer.{channel.name}.failures": channel.failures,
+        }

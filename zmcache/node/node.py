@@ -13,10 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
@@ -24,35 +22,23 @@ from zmcache.calls import Group
 from zmcache.config import NodeConfig, load_node, node_id_from
 from zmcache.core import wire
 from zmcache.core.ring import Epoch, Member, Ring
-from zmcache.core.settings import GroupSettings
 from zmcache.deadlines import Deadlines
 from zmcache.discovery.base import Discovery, Snapshot
-from zmcache.errors import ConfigError, DiscoveryError, LifecycleError, UnknownGroup
+from zmcache.errors import DiscoveryError, LifecycleError, UnknownGroup
 from zmcache.loading import Loader
+from zmcache.node.about import figures_frame, members_frame
 from zmcache.node.dispatch import Dispatcher
 from zmcache.node.figures import figures_of
+from zmcache.node.housekeeping import Housekeeping
 from zmcache.node.membership import Membership
-from zmcache.node.wiring import make_discovery, make_loader, make_transport
+from zmcache.node.wiring import concerning, make_discovery, make_groups, make_loader, make_transport
 from zmcache.peers.mesh import Mesh
-from zmcache.peers.pulse import BEAT_S, MISSED_BEATS
 from zmcache.peers.remote import RemotePeers
 from zmcache.transport.base import Listener, Transport
 
-_HOUSEKEEPING_S: Final = 0.5
-# A loop that stood still for so long may be suspected by its peers. Less than this and housekeeping's own pause is no suspicion.
-_STANDSTILL_S: Final = MISSED_BEATS * BEAT_S
 _QUIET_S: Final = 0.5  # no request for this long: everyone has heard that the node is leaving
 
 _log = logging.getLogger("zmcache.node")
-
-
-@contextmanager
-def _concerning(path: str) -> Iterator[None]:
-    """A `ConfigError` that comes out of the block is about the setting at ``path``."""
-    try:
-        yield
-    except ConfigError as error:
-        raise ConfigError(error.expected, path=path) from error
 
 
 class Node:
@@ -87,9 +73,8 @@ class Node:
         self._dispatcher: Dispatcher | None = None
         self._peers: RemotePeers | None = None
         self._member: Member | None = None
-        self._housekeeping: asyncio.TimerHandle | None = None
+        self._housekeeping: Housekeeping | None = None
         self._started_s = 0.0
-        self._kept_house_s = 0.0
         self.lease_losses = 0
         self.standstills = 0
 
@@ -126,38 +111,27 @@ class Node:
     async def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         config = self.config
         for name, group in config.groups.items():
-            with _concerning(f"groups.{name}.loader"):
+            with concerning(f"groups.{name}.loader"):
                 loader = self._given_loaders.get(name) or make_loader(group.loader, group.max_loads)
             if loader is not None:
                 self._loaders[name] = loader
         self._deadlines = Deadlines(loop)
         self._transport = self._make_transport()
-        with _concerning("node.listen"):
+        with concerning("node.listen"):
             self._listener = self._transport.listen(config.node.listen, lambda peer, frame: self._on_frame(peer, frame))
         endpoint = config.node.advertise or self._listener.endpoint
         node_id = config.node.id or node_id_from(endpoint)
         self._member = config.node.member()._replace(node_id=node_id, endpoint=endpoint, protocol=wire.VERSION)
         self._mesh = Mesh(self._transport, config.limits, self._deadlines, self_id=node_id, on_epoch=lambda *_: None)
         self._peers = RemotePeers(self._mesh, node_id)
-        for name, group in config.groups.items():
-            settings = GroupSettings(**{field: getattr(group, field) for field in GroupSettings.__struct_fields__})
-            self._groups[name] = Group(
-                name,
-                settings,
-                config.limits,
-                self._peers,
-                self._deadlines,
-                loader=self._loaders.get(name),
-                random=random.random,
-            )
+        self._groups = make_groups(config, self._peers, self._deadlines, self._loaders)
         self._dispatcher = Dispatcher(self, self._groups, config.limits, self._deadlines, self._listener.send_nowait)
         self._membership = Membership(self._mesh, node_id, self._on_ring)
         self._discovery = self._make_discovery(self._member)
         await self._discovery.start(self._member, self._on_snapshot, self._on_lease_lost)
         await self._membership.wait_ring()
         self._dispatcher.serving = True
-        self._kept_house_s = time.monotonic()
-        self._keep_house()
+        self._housekeeping = Housekeeping(self._sweep, self._on_standstill)
         _log.debug("node %s serves at %s (bound to %s)", node_id, endpoint, self._listener.endpoint)
 
     async def drain(self) -> None:
@@ -172,8 +146,9 @@ class Node:
         try:
             await self._discovery.update(self._member)
         except DiscoveryError as error:
-            _log.info("leaving without a word: %s", error)
-            alone = True
+            if not alone:
+                _log.info("the others are not told that this node leaves: %s", error)
+            alone = True  # nobody will route around it, so there is no quiet to wait for
         deadline_s = time.monotonic() + self.config.node.drain_timeout_s
         quiet_since_s = max(time.monotonic(), self._dispatcher.last_request_s)
         while (now_s := time.monotonic()) < deadline_s:
@@ -188,7 +163,7 @@ class Node:
             return
         self._stopped = True
         if self._housekeeping is not None:
-            self._housekeeping.cancel()
+            self._housekeeping.close()
         if self._dispatcher is not None:
             self._dispatcher.serving = False
         if self._discovery is not None:
@@ -242,14 +217,19 @@ class Node:
 
     def statistics(self) -> dict[str, float]:
         """Counters by name, as `zmcache stats` prints them."""
+        return {name: figure for block in self._figures() for name, figure in block.items()}
+
+    def _figures(self) -> Iterator[dict[str, float]]:
         if self._mesh is None or self._dispatcher is None or self._membership is None:
             raise LifecycleError("the node has not been started")
-        return {
+        blocks = figures_of(self._dispatcher, self._mesh, self._membership, self._groups, self.member.node_id)
+        yield {
             "uptime_s": round(time.monotonic() - self._started_s, 3),
             "lease_losses": self.lease_losses,
             "standstills": self.standstills,
-            **figures_of(self._dispatcher, self._mesh, self._membership, self._groups, self.member.node_id),
+            **next(blocks),
         }
+        yield from blocks
 
     # -- for the dispatcher ----------------------------------------------------------------------------------------
 
@@ -264,23 +244,13 @@ class Node:
         assert self._peers is not None
         return self._peers.is_ours(key)
 
-    def members_answer(self, request_id: int) -> wire.Members:
-        """The answer to TOPOLOGY."""
-        members = self.ring().members
-        return wire.Members(
-            *wire.header(wire.MEMBERS, request_id, self.epoch),
-            [m.node_id for m in members],
-            [m.endpoint for m in members],
-            [m.weight for m in members],
-            [m.zone for m in members],
-            [m.state for m in members],
-        )
+    def members_frame(self, request_id: int) -> bytes:
+        """The answer to TOPOLOGY, encoded."""
+        return members_frame(request_id, self.ring(), self.config.limits)
 
-    def figures_answer(self, request_id: int) -> wire.Figures:
-        """The answer to STATS."""
-        figures = self.statistics()
-        header = wire.header(wire.FIGURES, request_id, self.epoch, group=self.member.node_id)
-        return wire.Figures(*header, list(figures), list(figures.values()))
+    def figures_frame(self, request_id: int) -> bytes:
+        """The answer to STATS, encoded."""
+        return figures_frame(request_id, self.epoch, self.member.node_id, self._figures(), self.config.limits)
 
     # -- callbacks -------------------------------------------------------------------------------------------------
 
@@ -300,21 +270,18 @@ class Node:
         self.lease_losses += 1
         self._doubt_everything()
 
+    def _on_standstill(self) -> None:
+        # Alone, nobody stood in for it.
+        if len(self.ring().members) > 1:
+            self.standstills += 1
+            self._doubt_everything()
+
     def _doubt_everything(self) -> None:
         for group in self._groups.values():
             group.ring_changed(lease_lost=True)
 
-    def _keep_house(self) -> None:
-        assert self._loop is not None
+    def _sweep(self) -> bool:
         assert self._membership is not None
-        now_s = time.monotonic()
-        stood_s, self._kept_house_s = now_s - self._kept_house_s, now_s
-        if stood_s >= _STANDSTILL_S and len(self.ring().members) > 1:
-            # The race: long before a lease is lost, who stands in for a silent owner acknowledges sets and deletes in its place.
-            _log.warning("the loop stood still for %.1f s: others may have been written to meanwhile", stood_s)
-            self.standstills += 1
-            self._doubt_everything()
         self._membership.check_held()
-        # A full slice means that there is more: come back soon, but let the loop serve in between.
-        more = sum(group.expire() for group in self._groups.values()) > 0
-        self._housekeeping = self._loop.call_later(0.005 if more else _HOUSEKEEPING_S, self._keep_house)
+        # A full slice means that there is more. No `any`: each group gets its slice.
+        return sum(group.expire() for group in self._groups.values()) > 0

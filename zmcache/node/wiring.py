@@ -1,18 +1,35 @@
-"""What a config names, made: loaders, discovery, transport. The only place where the config's kinds meet the classes behind them."""
+"""What a config names, made: loaders, groups, discovery, transport. The only place where the config's kinds meet the classes behind them."""
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+from zmcache.calls import Group
 from zmcache.config import ImportLoader, NodeConfig, SqlLoader
 from zmcache.core.ring import Member
+from zmcache.core.settings import GroupSettings
+from zmcache.deadlines import Deadlines
 from zmcache.discovery.base import Discovery
 from zmcache.discovery.lastseen import LastSeen
 from zmcache.discovery.static import StaticDiscovery
+from zmcache.errors import ConfigError
+from zmcache.group import Peers
 from zmcache.loaders import import_loader, sql_loader
 from zmcache.loading import Loader
 from zmcache.transport.base import Transport
 from zmcache.transport.zeromq import ZmqTransport
+
+
+@contextmanager
+def concerning(path: str) -> Iterator[None]:
+    """A `ConfigError` that comes out of the block is about the setting at ``path``."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(error.expected, path=path) from error
 
 
 def make_loader(config: ImportLoader | SqlLoader | None, max_loads: int) -> Loader | None:
@@ -22,6 +39,19 @@ def make_loader(config: ImportLoader | SqlLoader | None, max_loads: int) -> Load
     if isinstance(config, SqlLoader):
         return sql_loader(config.url, config.query, max_batch=config.max_batch, pool=max_loads)
     return import_loader(config.target, batch=config.batch, max_batch=config.max_batch, threads=max_loads)
+
+
+def make_groups(
+    config: NodeConfig, peers: Peers, deadlines: Deadlines, loaders: Mapping[str, Loader]
+) -> dict[str, Group]:
+    """The groups by name, each with its loader from ``loaders`` where there is one, which is the group's to close from now on."""
+    groups = {}
+    for name, group in config.groups.items():
+        settings = GroupSettings(**{field: getattr(group, field) for field in GroupSettings.__struct_fields__})
+        groups[name] = Group(
+            name, settings, config.limits, peers, deadlines, loader=loaders.get(name), random=random.random
+        )
+    return groups
 
 
 def make_transport(config: NodeConfig) -> Transport:

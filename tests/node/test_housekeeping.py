@@ -1,0 +1,149 @@
+"""Regular work goes on whatever happens in it, and a node that stood still long enough to be given up on notices it afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from eventually import eventually
+from mesh_fixture import Cluster, mesh_test
+
+from zmcache.node.housekeeping import PAUSE_S, SUSPECTED_S, Housekeeping, time_since_boot_s
+from zmcache.peers.pulse import BEAT_S, Pulse
+
+
+class House:
+    """Housekeeping with a clock that a test moves, and a sweep that always has more to do, so that it comes round at once."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+        self.sweeps = 0
+        self.standstills = 0
+        self.sweep: Callable[[], bool] = lambda: True
+        self.keeper = Housekeeping(self._swept, self._stood, clock=lambda: self.now_s)
+
+    def _swept(self) -> bool:
+        self.sweeps += 1
+        return self.sweep()
+
+    def _stood(self) -> None:
+        self.standstills += 1
+
+    async def turn(self) -> None:
+        """Wait for the next sweep."""
+        before = self.sweeps
+        await eventually(lambda: self.sweeps > before)
+
+
+def house_test(test: Callable[[House], Coroutine[Any, Any, None]]) -> None:
+    async def main() -> None:
+        house = House()
+        await house.turn()
+        await test(house)
+        house.keeper.close()
+
+    asyncio.run(main())
+
+
+def test_a_standstill_after_which_a_peer_may_have_given_up_is_noticed_once() -> None:
+    async def test(house: House) -> None:
+        house.now_s += SUSPECTED_S
+        await house.turn()
+        assert house.standstills == 1
+        await house.turn()
+        assert house.standstills == 1
+
+    house_test(test)
+
+
+def test_the_pauses_of_its_own_and_small_delays_are_no_standstill() -> None:
+    async def test(house: House) -> None:
+        for _ in range(10):
+            house.now_s += SUSPECTED_S - PAUSE_S
+            await house.turn()
+        assert house.standstills == 0
+
+    house_test(test)
+
+
+def test_no_peer_gives_up_sooner_than_a_standstill_is_noticed() -> None:
+    pulse, silent_s = Pulse(), 0.0
+    pulse.connected()
+    pulse.beat()
+    pulse.ping_out = True  # from here on nothing comes back
+    while True:
+        silent_s += BEAT_S
+        if pulse.beat():
+            break
+    assert silent_s >= SUSPECTED_S - 1e-9
+
+
+def test_a_sweep_that_fails_is_reported_and_the_next_one_comes() -> None:
+    async def test(house: House) -> None:
+        errors: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+
+        def fail() -> bool:
+            raise ValueError("broken")
+
+        house.sweep = fail
+        await house.turn()
+        await eventually(lambda: len(errors) == 1)
+        house.sweep = lambda: True
+        await house.turn()
+        assert [str(error["exception"]) for error in errors] == ["broken"]
+
+    house_test(test)
+
+
+def test_nothing_is_called_after_the_end() -> None:
+    async def test(house: House) -> None:
+        house.keeper.close()
+        before = house.sweeps
+        await asyncio.sleep(0.02)
+        assert house.sweeps == before
+
+    house_test(test)
+
+
+def test_what_a_node_holds_lives_only_for_a_short_time_once_it_stood_still() -> None:
+    async def test(cluster: Cluster) -> None:
+        key, group = cluster.key_of("a"), cluster.group("a")
+        await group.set(key, b"before", ttl=3600)
+        stand_still(cluster, "a")
+        await eventually(lambda: cluster.nodes["a"].statistics()["standstills"] == 1)
+
+        async def life_s() -> float:
+            item = await group.fetch(key)
+            assert item is not None
+            assert item.ttl_s is not None
+            return item.ttl_s
+
+        async with asyncio.timeout(5):
+            while await life_s() > 10:  # noqa: ASYNC110 - a life sets no event
+                await asyncio.sleep(0)
+
+    mesh_test(test, moved_ttl_s=10.0)
+
+
+def test_a_node_alone_has_missed_nothing_while_it_stood_still(caplog: pytest.LogCaptureFixture) -> None:
+    async def test(cluster: Cluster) -> None:
+        await cluster.group("a").set("k", b"v", ttl=3600)
+        stand_still(cluster, "a")
+        await eventually(lambda: "stood still" in caplog.text)
+        assert cluster.nodes["a"].statistics()["standstills"] == 0
+        item = await cluster.group("a").fetch("k")
+        assert item is not None
+        assert item.ttl_s is not None
+        assert item.ttl_s > 3000
+
+    mesh_test(test, "a", moved_ttl_s=10.0)
+
+
+def stand_still(cluster: Cluster, name: str) -> None:
+    """Its clock jumps, as it does for a process that was stopped."""
+    keeper = cluster.nodes[name]._housekeeping
+    assert keeper is not None
+    keeper._clock = lambda: time_since_boot_s() + 2
