@@ -20,16 +20,17 @@ from zmcache.group import ABSENT, LocalGroup
 
 
 class Peers:
-    """Owns what starts with ``mine``; everything else is asked of a test."""
+    """Owns what starts with ``mine``, until a test moves the ring; everything else is asked of a test."""
 
     def __init__(self) -> None:
         self.ring_token: object = object()
+        self.ours = "mine"
         self.asked: list[tuple[str, Waiter]] = []
         self.written: list[tuple[int, str, bytes, Waiter]] = []
         self.standing_in = False
 
     def is_ours(self, key: str) -> bool:
-        return key.startswith("mine")
+        return key.startswith(self.ours)
 
     def stands_in(self, key: str) -> bool:
         return self.standing_in
@@ -63,6 +64,16 @@ class Bench:
         outcomes: list[Outcome] = []
         flight = self.group.begin(key, lambda outcome: outcomes.append(outcome), self.clock() + 3, forwarded=forwarded)
         return flight, outcomes
+
+    def move_ring(self, ours: str) -> None:
+        """From now on this node owns what starts with ``ours``."""
+        self.peers.ours = ours
+        self.peers.ring_token = object()
+        self.group.ring_changed()
+
+    def held(self, key: str) -> bytes | None:
+        """What the group has of ``key`` in memory."""
+        return self.group.get_local([key], self.clock())[0][0]
 
     async def get(self, key: str, *, forwarded: bool = False) -> Outcome:
         values, expiries, hot = self.group.get_local([key], self.clock())

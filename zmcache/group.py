@@ -4,12 +4,14 @@
 2. Join the key's flight if there is one; else start it. Waiters are shielded from one another; work is given up only when its last waiter has gone.
 3. In the flight, look in the store again: another flight may have ended a moment ago.
 4. Not ours: ask the owner (`Peers.ask`: one hop, then its stand-in). An answer is passed on, an error among them; only when nobody could be
-   asked, load here: at once where this node is the stand-in, else paced, so that a dead node does not become a storm on the backend.
-5. Ours: load (`Loading`); store the result unless a set or a delete has fenced the flight, and for a short time only where the ring has moved.
+   asked, load here: at once where this node is the stand-in, else paced (`Fallback`), so that a dead node does not become a storm on the backend.
+   The hot copies take in what is popular (`HotCache`), unless a set or a delete has fenced the flight.
+5. Ours: load (`Loading`); store the result unless a set or a delete has fenced the flight, and for a short time only where the ring has moved
+   or the lease was lost (`Lives`).
 6. What a peer forwarded is never forwarded again: it is answered from the store, from a load under way here, or loaded here.
    It joins only flights that *load*; a flight that *asks* another node is none of its business, so two nodes that
    disagree cannot wait for each other.
-7. When the ring moves a key away, what is held of it becomes a short-lived copy (`ring_changed`).
+7. When the ring moves a key away, what is held of it becomes a short-lived copy (`ring_changed`, `Sweep`).
 
 A group knows no socket and no node: who owns what, and how to ask, is the `Peers` it was given. Everything here runs on one event loop.
 """
@@ -17,25 +19,24 @@ A group knows no socket and no node: who owns what, and how to ask, is the `Peer
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from zmcache.core.eviction import make_policy
+from zmcache.core.fallback import Fallback
 from zmcache.core.flight import Flight, Flights, Outcome, Waiter, failure
-from zmcache.core.pacing import TokenBucket
-from zmcache.core.popularity import Popularity
+from zmcache.core.hot import HotCache
+from zmcache.core.lives import Lives
 from zmcache.core.settings import GroupSettings, GroupStatistics
 from zmcache.core.store import Store
-from zmcache.core.wire import DONE, FROM_HOT, FROM_OWNER, NO_SUCH_KEY, NOT_THERE, SET, TTL_DEFAULT, Limits
+from zmcache.core.sweep import Sweep
+from zmcache.core.wire import DONE, FROM_HOT, FROM_OWNER, NO_SUCH_KEY, NOT_THERE, SET, Limits
 from zmcache.errors import Busy, PeerUnavailable, ValueTooLarge
 from zmcache.loading import Loader, Loading
 
 # "No such key" is remembered as this very object: compared by identity, so a loader may well return equal bytes.
 ABSENT: Final = bytes(bytearray(b"\x00no such key"))
-_SWEEP_KEYS: Final = 500  # keys looked at in one slice of a sweep: about half a millisecond
-_FALLBACK_WAIT_S: Final = 1.0
 
 
 class Peers(Protocol):
@@ -78,19 +79,20 @@ class LocalGroup:
         self.settings = settings
         self.limits = limits
         self._peers = peers
-        self._random = random
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         hot_bytes = int(settings.budget_bytes * settings.hot_share)
         self._store = Store(settings.budget_bytes - hot_bytes, make_policy(settings.policy))
-        self._hot = Store(hot_bytes, make_policy("lru"))
-        self._popularity = Popularity(max(settings.hot_ttl_s, 1.0))
+        self._hot = HotCache(hot_bytes, settings.hot_ttl_s)
+        self._lives = Lives(settings, random)
         self._loads = Flights()
         self._asks = Flights()
-        self._fallback_pace = TokenBucket(rate=4.0 * settings.max_loads, burst=float(settings.max_loads))
-        self._sweep: asyncio.Handle | None = None
-        self._sweep_everything = False
-        self._fallbacks = self._sets = self._deletes = 0
+        self._fallback = Fallback(
+            self._asks, self._load_instead,
+            max_loads=settings.max_loads, clock=clock, call_later=self._loop.call_later,
+        )  # fmt: skip
+        self._sweep = Sweep(self._store, peers.is_ours, self._loop.call_later)
+        self._doubts = self._sets = self._deletes = 0
         self._loading = None if loader is None else Loading(
             loader,
             self._loaded,
@@ -108,13 +110,7 @@ class LocalGroup:
         About 0.3 us a key. `ABSENT` stands for a remembered "no such key".
         """
         values, expiries = self._store.get_many(keys, now_s)
-        from_hot: list[int] = []
-        if len(self._hot) and None in values:
-            for position, value in enumerate(values):
-                if value is None and (copy := self._hot.lookup(keys[position], now_s)) is not None:
-                    values[position], expiries[position] = copy
-                    from_hot.append(position)
-        return values, expiries, from_hot
+        return values, expiries, self._hot.fill(keys, values, expiries, now_s)
 
     def begin(self, key: str, waiter: Waiter, deadline_s: float, *, forwarded: bool) -> Flight:
         """Join the flight of a key that is not here, or start it. The waiter may be called before this returns."""
@@ -125,11 +121,11 @@ class LocalGroup:
             flight.join(waiter)
             return flight
         if forwarded or self._peers.is_ours(key):
-            flight = self._loads.start(key, self._peers.ring_token, self._abandon_load)
+            flight = self._loads.start(key, self._trust(), self._abandon_load)
             flight.join(waiter)
             self._load(flight)
         else:
-            flight = self._asks.start(key, self._peers.ring_token, self._asks.abandon)
+            flight = self._asks.start(key, None, self._abandon_ask)
             flight.join(waiter)
             self._ask(flight, deadline_s)
         return flight
@@ -139,12 +135,11 @@ class LocalGroup:
     def _load(self, flight: Flight) -> None:
         entry = self._store.lookup(flight.key, self._clock())
         if entry is not None:
-            value, expires_at_s = entry
-            if value is ABSENT:
-                self._loads.land(flight, Outcome(None, NO_SUCH_KEY, expires_at_s))
-            else:
-                self._loads.land(flight, Outcome(value, FROM_OWNER, expires_at_s))
+            self._loads.land(flight, hit(*entry, hot=False))
         elif self._loading is None:
+            # Without a loader a key that is not here is gone or was never set, and nobody can know better. A stand-in says so too,
+            # though an owner that is merely out of reach may hold the key: a node that was killed fails no read (P7), and a miss is
+            # what a cache may always give. It has no life, so that nobody remembers it once the owner is back.
             self._loads.land(flight, Outcome(None, NO_SUCH_KEY, 0.0))
         else:
             try:
@@ -159,18 +154,19 @@ class LocalGroup:
 
     def _loaded(self, flight: Flight, outcome: Outcome) -> None:
         if outcome.error is None:
-            absent = outcome.status == NO_SUCH_KEY
-            life_s = self.settings.negative_ttl_s if absent else self._jittered(self.settings.ttl_s)
-            # A load that began under another ring, or a key that is not ours, may miss a set at the real owner: keep it briefly.
-            if flight.token is not self._peers.ring_token or not self._peers.is_ours(flight.key):
-                life_s = min(life_s, self.settings.moved_ttl_s)
+            # A load that began under another ring or before a doubt, or a key that is not ours, may miss a set elsewhere: keep it briefly.
+            briefly = flight.token != self._trust() or not self._peers.is_ours(flight.key)
+            life_s = self._lives.of_loaded(absent=outcome.status == NO_SUCH_KEY, briefly=briefly)
             now_s = self._clock()
             outcome = outcome._replace(expires_at_s=now_s + life_s)
             if not flight.fenced and life_s > 0:
-                self._store.set(
-                    flight.key, ABSENT if outcome.value is None else outcome.value, outcome.expires_at_s, now_s
-                )
+                value = ABSENT if outcome.value is None else outcome.value
+                self._store.set(flight.key, value, outcome.expires_at_s, now_s)
         self._loads.land(flight, outcome)
+
+    def _trust(self) -> tuple[object, int]:
+        """What a load must have begun under to be kept for as long as the group keeps values."""
+        return self._peers.ring_token, self._doubts
 
     def _ask(self, flight: Flight, deadline_s: float) -> None:
         # The flight outlives its first caller's deadline: who joins later may have more time.
@@ -178,51 +174,27 @@ class LocalGroup:
         self._peers.ask(self.name, flight.key, until_s, lambda outcome: self._answered(flight, outcome))
 
     def _answered(self, flight: Flight, outcome: Outcome) -> None:
-        if (
-            isinstance(outcome.error, PeerUnavailable)
-            and self._loading is not None
-            and not flight.landed
-            and len(flight)
-        ):
-            self._fall_back(flight)
-            return
+        if isinstance(outcome.error, PeerUnavailable) and not flight.landed and len(flight):
+            at_once = self._is_ours_now(flight.key)
+            if self._loading is not None or at_once:
+                self._fallback.begin(flight, at_once=at_once)
+                return
         if outcome.error is None and not flight.fenced:
-            now_s = self._clock()
-            life_s = min(self.settings.hot_ttl_s, outcome.expires_at_s - now_s)
-            if life_s > 0 and self._popularity.is_popular(flight.key, now_s):
-                value = ABSENT if outcome.value is None else outcome.value
-                self._hot.set(flight.key, value, now_s + life_s, now_s)
+            value = ABSENT if outcome.value is None else outcome.value
+            self._hot.offer(flight.key, value, outcome.expires_at_s, self._clock())
         self._asks.land(flight, outcome)
-
-    def _fall_back(self, flight: Flight) -> None:
-        wait_s: float | None = 0.0
-        if not self._is_ours_now(flight.key):
-            wait_s = self._fallback_pace.take(self._clock(), _FALLBACK_WAIT_S)
-        if wait_s is None:
-            self._asks.land(
-                flight, failure(Busy("the owner cannot be reached and too many keys are being loaded in its place"))
-            )
-        elif wait_s > 0:
-            self._loop.call_later(wait_s, self._load_instead, flight)
-        else:
-            self._load_instead(flight)
 
     def _is_ours_now(self, key: str) -> bool:
         """With the owner out of reach: this node stands in for it, or the ring has just given the key to this node."""
         return self._peers.stands_in(key) or self._peers.is_ours(key)
 
-    def _load_instead(self, flight: Flight) -> None:
-        if flight.landed or not len(flight):
-            return
-        self._fallbacks += 1
-        # Not `begin`: the ring still says that the key is another's. A forwarded request is the one that never asks.
-        self.begin(flight.key, lambda outcome: self._asks.land(flight, outcome), 0.0, forwarded=True)
+    def _load_instead(self, key: str, waiter: Waiter) -> Flight:
+        # The ring still says that the key is another's. A forwarded request is the one that never asks.
+        return self.begin(key, waiter, 0.0, forwarded=True)
 
-    def _jittered(self, ttl_s: float | None) -> float:
-        if ttl_s is None:
-            return math.inf
-        # Only ever shorter: the ttl is a promise about the oldest value that is served.
-        return ttl_s * (1.0 - self.settings.ttl_jitter * self._random())
+    def _abandon_ask(self, flight: Flight) -> None:
+        self._asks.abandon(flight)
+        self._fallback.abandon(flight)
 
     # -- set and delete --------------------------------------------------------------------------------------------
 
@@ -237,8 +209,16 @@ class LocalGroup:
         def answered(outcome: Outcome) -> None:
             # Again: a fetch that began while the write was under way may have met the old value at the owner.
             self.fence(key)
-            if isinstance(outcome.error, PeerUnavailable) and self._is_ours_now(key):
-                outcome = self._write_local(kind, key, value, ttl_ms)
+            if isinstance(outcome.error, PeerUnavailable):
+                if self._is_ours_now(key):
+                    outcome = self._write_local(kind, key, value, ttl_ms)
+            elif outcome.error is None:
+                if self._peers.is_ours(key):
+                    # The ring gave us the key meanwhile, and where it was written nobody will ask for it any more.
+                    self._write_local(kind, key, value, ttl_ms)
+                else:
+                    # Held of a key of another node, loaded in its place or left from an older ring: it is older than this.
+                    self._store.delete(key, self._clock())
             waiter(outcome)
 
         self.fence(key)
@@ -250,19 +230,12 @@ class LocalGroup:
     def set_local(self, key: str, value: bytes, ttl_ms: int) -> Outcome:
         """Store here. ``ttl_ms`` as in a SET frame. A key that the ring gives to another node is kept for a short time only."""
         self.fence(key)
-        life_s = (
-            self._jittered(self.settings.ttl_s) if ttl_ms == TTL_DEFAULT else math.inf if ttl_ms < 0 else ttl_ms / 1000
-        )
-        if not self._peers.is_ours(key):
-            life_s = min(life_s, self.settings.moved_ttl_s)
+        life_s = self._lives.of_set(ttl_ms, briefly=not self._peers.is_ours(key))
         now_s = self._clock()
         self._sets += 1
         if not self._store.set(key, value, now_s + life_s, now_s):
-            return failure(
-                ValueTooLarge(
-                    f"the value is larger than group {self.name}", size=len(value), limit=self._store.budget_bytes
-                )
-            )
+            limit = self._store.budget_bytes
+            return failure(ValueTooLarge(f"the value is larger than group {self.name}", size=len(value), limit=limit))
         return Outcome(None, DONE, now_s + life_s)
 
     def delete_local(self, key: str) -> Outcome:
@@ -284,24 +257,12 @@ class LocalGroup:
     # -- step 7 and housekeeping -----------------------------------------------------------------------------------
 
     def ring_changed(self, *, lease_lost: bool = False) -> None:
-        """Shorten, in slices, the lives of what is not ours any more; of everything after a lost lease."""
-        # The ring usually moves right after a lost lease: a sweep of everything that is cut short by it begins again as one.
-        self._sweep_everything = lease_lost or (self._sweep is not None and self._sweep_everything)
-        if self._sweep is not None:
-            self._sweep.cancel()
-        expires_at_s = self._clock() + self.settings.moved_ttl_s
-        self._sweep = self._loop.call_soon(self._shorten_slice, None, expires_at_s)
+        """Shorten, in slices, the lives of what is not ours any more; of everything after a lost lease.
 
-    def _shorten_slice(self, cursor: int | None, expires_at_s: float) -> None:
-        keys, cursor = self._store.visit(cursor, _SWEEP_KEYS)
-        for key in keys:
-            if self._sweep_everything or not self._peers.is_ours(key):
-                self._store.shorten(key, expires_at_s)
-        if cursor is None:
-            self._sweep = None
-        else:
-            # A pause between slices leaves most of the loop to those who ask.
-            self._sweep = self._loop.call_later(0.002, self._shorten_slice, cursor, expires_at_s)
+        What is being loaded meanwhile is kept as briefly: it may have been read before the set that this node did not hear of.
+        """
+        self._doubts += lease_lost
+        self._sweep.begin(self._clock() + self.settings.moved_ttl_s, everything=lease_lost)
 
     def expire(self, limit: int = 1000) -> bool:
         """Free expired entries, at most ``limit`` of each store; True when there may be more."""
@@ -312,31 +273,18 @@ class LocalGroup:
         """A frozen snapshot."""
         store, hot, loading = self._store.statistics(), self._hot.statistics(), self._loading
         return GroupStatistics(
-            hits=store.hits,
-            hot_hits=hot.hits,
-            misses=self._loads.started + self._asks.started,
-            loads=loading.loaded_keys if loading else 0,
-            loader_calls=loading.loader_calls if loading else 0,
-            load_failures=loading.failed_keys if loading else 0,
-            loading=len(self._loads),
-            queued=loading.queued if loading else 0,
-            asked=self._asks.started,
-            fallback_loads=self._fallbacks,
-            sets=self._sets,
-            deletes=self._deletes,
-            entries=store.entries,
-            used_bytes=store.used_bytes,
-            budget_bytes=self.settings.budget_bytes,
-            hot_entries=hot.entries,
-            hot_bytes=hot.used_bytes,
-            evictions=store.evictions,
-            expirations=store.expirations,
-        )
+            hits=store.hits, hot_hits=hot.hits, misses=self._loads.started + self._asks.started,
+            loads=loading.loaded_keys if loading else 0, loader_calls=loading.loader_calls if loading else 0,
+            load_failures=loading.failed_keys if loading else 0, loading=len(self._loads),
+            queued=loading.queued if loading else 0, asked=self._asks.started, fallback_loads=self._fallback.loads if loading else 0,
+            sets=self._sets, deletes=self._deletes, entries=store.entries, used_bytes=store.used_bytes,
+            budget_bytes=self.settings.budget_bytes, hot_entries=hot.entries, hot_bytes=hot.used_bytes,
+            evictions=store.evictions, expirations=store.expirations,
+        )  # fmt: skip
 
     async def aclose(self) -> None:
         """Give up what is under way; everyone who waits is told."""
-        if self._sweep is not None:
-            self._sweep.cancel()
+        self._sweep.stop()
         if self._loading is not None:
             await self._loading.aclose()
         stopping = failure(PeerUnavailable("the node is stopping"))
