@@ -92,7 +92,10 @@ class BackendError(ZmcacheError):
 
 
 class LoaderFailed(BackendError):
-    """The loader raised, or returned something that cannot be stored; the text names it."""
+    """The loader raised, or returned something that cannot be stored; the text names it.
+
+    ``__cause__`` is what it raised, in the process in which it ran: only the text travels.
+    """
 
     code = 65
 
