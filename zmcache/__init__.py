@@ -22,6 +22,8 @@ In a program: group.get -> store, or a flight -> ours? loader : peers -> transpo
 
 from __future__ import annotations
 
+import logging
+
 from zmcache.calls import Group
 from zmcache.client import Client, ClientGroup, Topology, make_client
 from zmcache.core.calls import DEFAULT_TIMEOUT_S, Item
@@ -51,6 +53,9 @@ from zmcache.errors import (
 )
 from zmcache.node import Node
 from zmcache.transport.zeromq import ZmqTransport
+
+# What a library logs is the program's to show: without this, warnings of a program that has set up no logging go to its standard error.
+logging.getLogger("zmcache").addHandler(logging.NullHandler())
 
 
 def connect(

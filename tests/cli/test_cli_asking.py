@@ -37,6 +37,12 @@ def serving(folder: Path, config: str) -> Iterator[str]:
         yield node.wait_address("only")
 
 
+@pytest.fixture(scope="module")
+def large_values(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    limits = "limits: {value: 5MiB, message: 6MiB}\n"
+    yield from serving(tmp_path_factory.mktemp("large"), CONFIG + limits)
+
+
 def zm(address: str, *arguments: str, stdin: bytes | None = None) -> Result:
     return CliRunner().invoke(main, [*arguments, "--nodes", address], input=stdin)
 
@@ -71,6 +77,8 @@ def test_a_value_may_live_for_ever(address: str) -> None:
         ("set", "k", "v", "--ttl", "0"),
         ("set", "k", "v", "--ttl", "soon"),
         ("get", "k", "--timeout", "0s"),
+        ("get", "k", "--max-value", "0"),
+        ("get", "k", "--max-value", "much"),
         ("get", ""),
         ("get", "k", "--group", "nothing"),
         ("ring", "--add", "n=0"),
@@ -83,6 +91,17 @@ def test_what_is_asked_wrongly_ends_with_2_and_the_last_line_says_why(address: s
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1].startswith("Error: ")
     assert "Traceback" not in result.stderr
+
+
+def test_values_larger_than_the_default_are_set_and_got_where_the_cluster_takes_them(large_values: str) -> None:
+    value = bytes(5 * 2**20)
+    refused = zm(large_values, "set", "big", "-", stdin=value)
+    assert refused.exit_code == 2
+    assert "5242880 bytes, limit 1048576" in refused.stderr
+    assert zm(large_values, "set", "big", "-", "--max-value", "5MiB", stdin=value).exit_code == 0
+    result = zm(large_values, "get", "big", "--max-value", "5MiB")
+    assert (result.exit_code, result.stdout_bytes) == (0, value)
+    assert zm(large_values, "delete", "big", "--max-value", "1TiB").exit_code == 0
 
 
 def test_of_several_groups_one_must_be_named(two_groups: str) -> None:

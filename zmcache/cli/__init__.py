@@ -12,6 +12,7 @@
     serve.py      serve: one node, from start to exit
     stopping.py   being asked to stop, once kindly and once more in earnest
     logs.py       where log records go, one line each
+    descriptors.py  as many file descriptors as there may be, and a word where they are too few
     collector.py  the garbage collector of a process that is a node and nothing else
     up.py         up: the nodes of a cluster file, as processes
     children.py   one such process: started, listened to, ended

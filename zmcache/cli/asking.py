@@ -1,5 +1,5 @@
 """A client for the time of one command, and what the commands that ask have in common: where, which group, for how
-long.
+long, how much.
 
 No environment variable stands for these options: ``ZMCACHE_*`` are settings of nodes, and a config refuses those that
 it does not know.
@@ -8,17 +8,19 @@ it does not know.
 from __future__ import annotations
 
 import asyncio
-import logging
+import functools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import click
+import msgspec
 import uvloop
 
 import zmcache
 from zmcache.cli.ending import MISUSED, Ended, one_line
-from zmcache.cli.options import duration
+from zmcache.cli.options import duration, size
+from zmcache.config import format_size
 
 T = TypeVar("T")
 
@@ -28,26 +30,44 @@ _GROUP_FIGURE: Final = ".budget_bytes"  # every group reports it, so it tells wh
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Whom to ask, and for how long."""
+    """Whom to ask, for how long, and how large a value may be."""
 
     nodes: str
     timeout_s: float
+    max_value_bytes: int
+
+    @property
+    def limits(self) -> zmcache.Limits:
+        """The default limits with that value's, and a message's that holds it."""
+        limits = zmcache.Limits()
+        holding_it = limits.key_bytes + self.max_value_bytes + 1024
+        return msgspec.structs.replace(
+            limits,
+            value_bytes=self.max_value_bytes,
+            message_bytes=max(limits.message_bytes, holding_it),
+            inflight_bytes=max(limits.inflight_bytes, holding_it),
+        )
 
 
 def asks(command: Callable[..., None]) -> Callable[..., None]:
-    """The options ``--nodes`` and ``--timeout``."""
-    command = click.option(
-        "--timeout",
-        "timeout_s",
-        default="3s",
-        show_default=True,
-        metavar="DURATION",
-        callback=duration,
-        help="How long an answer may take.",
-    )(command)
-    return click.option(
+    """The options ``--nodes``, ``--timeout`` and ``--max-value``, which the command gets as one ``where``."""
+
+    @click.option(
         "--nodes", default=DEFAULT_NODES, show_default=True, metavar="HOST:PORT,...", help="Nodes to ask; one is enough to find all."
-    )(command)  # fmt: skip
+    )  # fmt: skip
+    @click.option(
+        "--timeout", "timeout_s", default="3s", show_default=True, metavar="DURATION", callback=duration,
+        help="How long an answer may take.",
+    )  # fmt: skip
+    @click.option(
+        "--max-value", "max_value_bytes", default=format_size(zmcache.Limits().value_bytes), show_default=True,
+        metavar="SIZE", callback=size, help="The longest value, where the nodes' limits.value is another than this.",
+    )  # fmt: skip
+    @functools.wraps(command)
+    def asking(*args: Any, nodes: str, timeout_s: float, max_value_bytes: int, **options: Any) -> None:
+        command(*args, where=Where(nodes, timeout_s, max_value_bytes), **options)
+
+    return asking
 
 
 def in_group(command: Callable[..., None]) -> Callable[..., None]:
@@ -60,11 +80,11 @@ def ask(where: Where, question: Callable[[zmcache.Client], Awaitable[T]]) -> T:
 
     async def run() -> T:
         # Whoever types a command waits as long to be told that nobody is there as for an answer.
-        async with zmcache.connect(where.nodes, timeout=where.timeout_s, connect_timeout=where.timeout_s) as client:
+        async with zmcache.connect(
+            where.nodes, timeout=where.timeout_s, connect_timeout=where.timeout_s, limits=where.limits
+        ) as client:
             return await question(client)
 
-    # What the client has to say on the way, a node that is gone for one, is no part of the answer: it asks another.
-    logging.getLogger("zmcache").addHandler(logging.NullHandler())
     with one_line(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())
 

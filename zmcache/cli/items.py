@@ -19,13 +19,13 @@ from zmcache.cli.options import life
 @click.argument("key")
 @asks
 @in_group
-def get(key: str, nodes: str, timeout_s: float, group: str | None) -> None:
+def get(key: str, where: Where, group: str | None) -> None:
     """Write the value of KEY to the standard output, loaded if need be. Exit code 1 when there is no such key."""
 
     async def question(client: zmcache.Client) -> bytes | None:
         return await (await choose_group(client, group)).get(key)
 
-    value = ask(Where(nodes, timeout_s), question)
+    value = ask(where, question)
     if value is None:
         raise Ended(f"no such key: {key!r}")
     sys.stdout.buffer.write(value)
@@ -43,7 +43,7 @@ def get(key: str, nodes: str, timeout_s: float, group: str | None) -> None:
 )
 @asks
 @in_group
-def set_(key: str, value: str, ttl_s: float | None, nodes: str, timeout_s: float, group: str | None) -> None:
+def set_(key: str, value: str, ttl_s: float | None, where: Where, group: str | None) -> None:
     """Store VALUE under KEY, at the key's owner. A VALUE of - is read from the standard input."""
     data = sys.stdin.buffer.read() if value == "-" else value.encode("utf-8", "surrogateescape")
 
@@ -54,18 +54,18 @@ def set_(key: str, value: str, ttl_s: float | None, nodes: str, timeout_s: float
         else:
             await chosen.set(key, data, ttl=None if math.isinf(ttl_s) else ttl_s)
 
-    ask(Where(nodes, timeout_s), question)
+    ask(where, question)
 
 
 @click.command()
 @click.argument("key")
 @asks
 @in_group
-def delete(key: str, nodes: str, timeout_s: float, group: str | None) -> None:
+def delete(key: str, where: Where, group: str | None) -> None:
     """Delete KEY at its owner. Exit code 1 when it was not there."""
 
     async def question(client: zmcache.Client) -> bool:
         return await (await choose_group(client, group)).delete(key)
 
-    if not ask(Where(nodes, timeout_s), question):
+    if not ask(where, question):
         raise Ended(f"no such key: {key!r}")

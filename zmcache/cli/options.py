@@ -1,4 +1,4 @@
-"""What people write on the command line, as values: durations, and nodes that might join. Each is a click callback, so
+"""What people write on the command line, as values: durations, sizes, and nodes that might join. Each is a click callback, so
 the message is ours.
 """
 
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import click
 
-from zmcache.config import parse_duration
+from zmcache.config import parse_duration, parse_size
 
 FILE: Final = click.Path(path_type=Path)
 """A config file. That it exists is left to the config's reader: one kind of message for all that is wrong with a file."""
@@ -33,6 +33,17 @@ def life(ctx: click.Context, param: click.Parameter, text: str | None) -> float 
     if text is None:
         return None
     return float("inf") if text == "never" else duration(ctx, param, text)
+
+
+def size(_ctx: click.Context, _param: click.Parameter, text: str) -> int:
+    """``5MiB`` or a number of bytes, above 0, as bytes."""
+    try:
+        found = parse_size(text)
+    except ValueError as exc:
+        raise click.BadParameter(str(exc)) from exc
+    if found <= 0:
+        raise click.BadParameter(f"expected more than 0 bytes, found {text!r}")
+    return found
 
 
 class Newcomer(NamedTuple):

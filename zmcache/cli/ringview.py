@@ -33,8 +33,7 @@ OWNERS = 2  # the owner, and who stands in for it
 @click.option("--json", "as_json", is_flag=True, help="The same as JSON; shares from 0 to 1.")
 def ring(
     keys: tuple[str, ...],
-    nodes: str,
-    timeout_s: float,
+    where: Where,
     added: tuple[Newcomer, ...],
     removed: tuple[str, ...],
     as_json: bool,
@@ -47,7 +46,7 @@ def ring(
     async def question(client: zmcache.Client) -> zmcache.Topology:
         return await client.topology()
 
-    topology = ask(Where(nodes, timeout_s), question)
+    topology = ask(where, question)
     view = view_of(topology, keys, added, removed)
     if as_json:
         click.echo(json.dumps(view, indent=2))

@@ -21,6 +21,7 @@ import click
 import uvloop
 
 from zmcache.cli import collector
+from zmcache.cli.descriptors import raise_limit, warn_of_shortage
 from zmcache.cli.ending import FAILED, one_line
 from zmcache.cli.files import read_cluster
 from zmcache.cli.logs import log_level_option, log_to_stderr
@@ -73,6 +74,7 @@ def serve(
 async def _live(config: NodeConfig, parent_pipe: int | None) -> int:
     """From start to stop; the exit code. Raises what `Node.start` raises."""
     stop = Stop(asyncio.get_running_loop(), _log_reason)
+    descriptors = raise_limit()
     with launched(parent_pipe, stop) as launcher:
         node = Node(config)
         if not await unless(stop.asked, node.start()):
@@ -82,7 +84,9 @@ async def _live(config: NodeConfig, parent_pipe: int | None) -> int:
         if launcher is not None:
             with suppress(OSError):  # gone already: its end arrives as such
                 launcher.send(SERVES)
+        watch = asyncio.create_task(warn_of_shortage(lambda: len(node.ring().members), descriptors))
         await stop.asked.wait()
+        watch.cancel()
         drained = await unless(stop.asked_again, node.drain())
         await node.stop()
         _log.info("%s stopped%s", node.member.node_id, "" if drained else " at once, what was in flight is lost")

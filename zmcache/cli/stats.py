@@ -20,7 +20,7 @@ Figures = Mapping[str, float]
 @click.command()
 @asks
 @click.option("--json", "as_json", is_flag=True, help="All counters, by node and name.")
-def stats(nodes: str, timeout_s: float, as_json: bool) -> None:
+def stats(where: Where, as_json: bool) -> None:
     """Show what each node has counted since it started.
 
     Requests are keys that clients asked for, forwarded are keys that other nodes passed on. A node that does not answer
@@ -31,7 +31,7 @@ def stats(nodes: str, timeout_s: float, as_json: bool) -> None:
         members = {member.node_id for member in (await client.topology()).members}
         return members, await client.statistics()
 
-    members, statistics = ask(Where(nodes, timeout_s), question)
+    members, statistics = ask(where, question)
     if as_json:
         click.echo(json.dumps(statistics, indent=2, sort_keys=True))
     else:

@@ -26,8 +26,7 @@ from zmcache.config.units import (
     parse_size,
     wrong,
 )
-
-POLICIES: Final = ("lru",)
+from zmcache.core.eviction import POLICIES
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
