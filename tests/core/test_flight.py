@@ -89,14 +89,6 @@ def test_nobody_joins_a_fenced_flight_and_its_waiters_still_get_the_result() -> 
     assert results == [VALUE]
 
 
-def test_fencing_every_key_leaves_the_table_empty() -> None:
-    flights = Flights()
-    started = [flights.start(key, None) for key in "abc"]
-    flights.fence_all()
-    assert len(flights) == 0
-    assert all(flight.fenced for flight in started)
-
-
 def test_what_comes_of_abandoned_work_is_not_to_be_stored() -> None:
     flights = Flights()
     flight = flights.start("k", None)

@@ -12,7 +12,6 @@ The exit code is 0 when no request failed and the stopped node ended as it shoul
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -64,8 +63,6 @@ class _Seen:
 
 def main() -> None:
     """Run it, and leave with its exit code."""
-    # That nodes come and go is what is shown; the client need not say so, too.
-    logging.getLogger("zmcache").addHandler(logging.NullHandler())
     try:
         sys.exit(uvloop.run(_demonstrate()))
     except (LoadgenError, zmcache.ZmcacheError) as error:

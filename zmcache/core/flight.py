@@ -88,11 +88,6 @@ class Flights:
         if flight is not None:
             flight.fenced = True
 
-    def fence_all(self) -> None:
-        """As `fence`, for every key."""
-        for key in list(self._table):
-            self.fence(key)
-
     def abandon(self, flight: Flight) -> None:
         """Nobody waits and the work was given up. Whatever still comes of it is not to be stored: no set could fence it any more."""
         flight.fenced = True

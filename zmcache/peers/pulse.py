@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 BEAT_S: Final = 0.4
-# Three unanswered beats and the one in which the ping was sent: a hung peer is out of use 1.6 s after its last word.
+# Three unanswered beats after the one in which the ping was sent: a hung peer is out of use 1.2 to 1.6 s after its last word.
 MISSED_BEATS: Final = 3
 
 
