@@ -31,19 +31,30 @@ class Batch:
     """Requests of one kind for one group to one peer. ``sinks`` are the consumer's own, one a key; None once filled."""
 
     __slots__ = (
-        "attempt", "bucket", "bytes", "channel", "consumer", "deadline_s", "flags", "group", "keys", "kind", "open",
+        "_full_at", "attempt", "bucket", "bytes", "channel", "consumer", "deadline_s", "flags", "group", "keys", "kind", "open",
         "opened_s", "request_id", "sinks", "ttls_ms", "unanswered", "values",
     )  # fmt: skip
 
     def __init__(
-        self, channel: Channel, consumer: Consumer, kind: int, group: str, flags: int, attempt: int, now_s: float
+        self,
+        channel: Channel,
+        consumer: Consumer,
+        kind: int,
+        group: str,
+        *,
+        flags: int,
+        attempt: int,
+        now_s: float,
+        full_at: int,
     ) -> None:
+        """``full_at``: with so many keys it is sent at once."""
         self.channel = channel
         self.consumer = consumer
         self.kind = kind
         self.group = group
         self.flags = flags
         self.attempt = attempt
+        self._full_at = full_at
         self.opened_s = now_s
         self.deadline_s = now_s
         self.keys: list[str] = []
@@ -62,8 +73,9 @@ class Batch:
         self.sinks.append(sink)
         if deadline_s > self.deadline_s:
             self.deadline_s = deadline_s
-        if len(self.keys) >= self.channel.limits.keys:
+        if len(self.keys) >= self._full_at:
             self.open = False
+            self.channel.flush()
 
     def fill_up(self, keys: list[str], deadline_s: float) -> None:
         """GETs of these keys and no others: as many as a message may hold. The consumer puts ``sinks`` in place before it lets

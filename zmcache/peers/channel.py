@@ -1,7 +1,7 @@
 """One peer: requests batched by the turn of the event loop, matched with their answers, failed when the peer is gone.
 
-What one turn asks of one peer and group travels in one message. A batch is opened by the first request of the turn and sent by a
-callback at its end (`zmcache.peers.batch`).
+What one turn asks of one peer and group travels in one message, or in several where it is much. A batch is opened by the first request
+of the turn, and sent by a callback at its end or when it is full (`zmcache.peers.batch`).
 
 States, and what a batch meets in them:
 
@@ -22,6 +22,7 @@ import enum
 import logging
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from zmcache.core import wire
 from zmcache.core.ring import Epoch
@@ -39,6 +40,13 @@ from zmcache.errors import (
 from zmcache.peers.batch import Batch, Consumer, remaining_ms
 from zmcache.peers.pulse import Pulse
 from zmcache.transport.base import Connection, Transport
+
+# A batch is sent before the turn is over when it has so many keys: the peer works on them while this loop goes on collecting, where
+# one message for all would have both wait for each other in turns. Measured, against one message a turn: 64 callers 1.2 to 1.5 x the
+# rate with 32 keys and nothing with 64; 256 callers 1.2 with 32 keys and 1.4 to 1.5 with 64; 16 keys cost more than they gain.
+_FEW_KEYS: Final = 32
+_MORE_KEYS: Final = 64
+_MANY_IN_FLIGHT: Final = 96
 
 _log = logging.getLogger("zmcache.peers")
 
@@ -112,9 +120,10 @@ class Channel:
             raise LifecycleError(
                 "this belongs to another event loop, or to the process before a fork; make one in each"
             )
-        batch = Batch(self, consumer, kind, group, flags, attempt, self._clock())
+        full_at = min(self.limits.keys, _FEW_KEYS if self._inflight_keys < _MANY_IN_FLIGHT else _MORE_KEYS)
+        batch = Batch(self, consumer, kind, group, flags=flags, attempt=attempt, now_s=self._clock(), full_at=full_at)
         if not self._outbox:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._outbox.append(batch)
         return batch
 
@@ -147,7 +156,8 @@ class Channel:
             return
         self._loop.call_later(0.01, self._send_query, kind, request_id, deadline_s, future)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what this turn has collected so far."""
         self._connect()
         outbox, self._outbox = self._outbox, []
         for batch in outbox:
