@@ -176,7 +176,7 @@ def test_the_table_ticks_and_crosses_and_counts_what_does_not_hold() -> None:
     shown = printed("p99<5ms", "errors==0", "wrong==0")
     assert "2 of 3 do not hold" in shown
     lines = {line.split()[1]: line for line in shown.splitlines() if line.startswith(("✓", "✗"))}
-    assert lines["p99<5ms"].split() == ["✓", "p99<5ms", "0.8"]
+    assert lines["p99<5ms"].split() == ["✓", "p99<5ms", "0.8", "ms"]
     assert lines["errors==0"].split() == ["✗", "errors==0", "2"]
     assert "nothing was verified" in lines["wrong==0"]
     assert "all hold" in printed("p99<5ms")

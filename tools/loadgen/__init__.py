@@ -1,51 +1,30 @@
 """The load generator: it asks a cache for keys the way many programs would, and says what that was like.
 
-The floor plan, from the bottom; imports go down only, and nothing here reaches past the public names of `zmcache`:
+The floor plan, from the bottom; imports go down only, and nothing here but `simulation` reaches past the public names of `zmcache`:
 
-    errors.py          what can go wrong in the generator itself
-    target.py          what a thing under load has to offer: read, write, counters
-    memory.py          a target inside this process, for tests and for trying things out
-    zmcache_target.py  the target that is meant: a cluster, through the client library
-    workload.py        which key next: uniform or Zipf, seeded
-    traces.py          which key next: from a recorded file, streamed
-    recorder.py        latencies, cheap to take, into histograms
-    tally.py           what the nodes counted while the run lasted, and which keys were asked for
-    result.py          what a run amounts to, as frozen data
-    runner.py          the closed loop: so many callers, each asking again when it was answered
-    report.py          the result as one set of figures: a table for people, JSON for programs
-    progress.py        the bar while it runs
-    options.py         what people write on the command line, as numbers
-    cli.py             the commands, signals and exit codes
+    errors.py        what can go wrong in the generator itself
+    requests.py      the shape of a request
+    values.py        values that tell key and version, and whether they are whole
+    workloads/       which requests, in which order: drawn, YCSB's, recorded
+    arrivals.py      when each is due, in an open loop
+    targets/         what is asked: zmcache, redis, memcached, a dict, nothing
+    verify.py        whether a read may be what it was
+    load/            one run: closed or open loop, warm-up, one process or several, what was seen
+    metrics.py       a result's figures by name
+    expect.py        thresholds over them
+    process.py       one process of one's own, from start to end
+    own_etcd.py      an etcd of one's own
+    cluster.py       a cluster file's nodes, each of which can be stopped, killed, paused
+    script.py        timed events beside the load
+    live.py          the screen while a run goes on
+    table.py         the table when it is over
+    reporting/       pages, comparisons and other readers of results
+    execution.py     a plan carried out: screen, table, file, exit code
+    options.py       what people write on the command line, as numbers
+    commands/        run and replay
+    bench/           the measured table of the README
+    demo.py          the demonstration
+    cli.py           all commands
 
-A program drives load by itself with three of these names::
-
-    target = ZmcacheTarget(client, "items")
-    result = await run(target, Synthetic(keys=20_000, distribution="zipf"), callers=32, duration_s=10)
-    print_table(figures(result))
+A program drives load by itself with `Plan`, `measure` and `print_table`.
 """
-
-from .errors import LoadgenError, TargetRefused, TargetUnavailable, TraceError
-from .report import figures, print_table
-from .result import Result
-from .runner import run
-from .target import NodeCounters, Target
-from .traces import TraceWorkload
-from .workload import Synthetic
-from .zmcache_target import ZmcacheTarget, open_zmcache
-
-__all__ = [
-    "LoadgenError",
-    "NodeCounters",
-    "Result",
-    "Synthetic",
-    "Target",
-    "TargetRefused",
-    "TargetUnavailable",
-    "TraceError",
-    "TraceWorkload",
-    "ZmcacheTarget",
-    "figures",
-    "open_zmcache",
-    "print_table",
-    "run",
-]

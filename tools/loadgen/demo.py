@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -26,11 +26,13 @@ import zmcache
 
 from .demo_cluster import FIRST_NODES, GROUP, Cluster, DemoFailed, joining_node, running_cluster, value_of
 from .errors import LoadgenError
-from .progress import progress_bar
-from .report import figures, print_table
-from .runner import run
-from .workload import Synthetic
-from .zmcache_target import ZmcacheTarget
+from .live import drawing, live_screen
+from .load.figures import Figures
+from .load.plan import Closed, Destination, Plan
+from .load.run import measure
+from .table import print_table
+from .targets.zmcache_client import ZmcacheTarget
+from .workloads import Synthetic, Zipf
 
 ROWS: Final = 20_000
 JOINER: Final = "node-4"
@@ -106,10 +108,8 @@ async def _ask_for_one_cold_key(addresses: list[str], target: ZmcacheTarget, see
 
 async def _calm(target: ZmcacheTarget, seen: _Seen) -> None:
     _say(f"Zipf traffic, {_CALLERS} callers, the ring at rest, {_CALM_S:g} s ...")
-    with progress_bar(shown=True) as on_progress:
-        result = await run(target, _workload(1), callers=_CALLERS, duration_s=_CALM_S, on_progress=on_progress)
-    seen.calm = figures(result)
-    _console.print(f"  {result.requests:,} requests, {result.failed} errors")
+    seen.calm = await _traffic(target, 1, _CALM_S, asyncio.Event())
+    _console.print(f"  {seen.calm['requests']:,} requests, {seen.calm['errors']['total']} errors")
 
 
 async def _eventful(
@@ -121,14 +121,22 @@ async def _eventful(
     # Traffic goes on for as long as the changes take; if they break off, it ends with them.
     changes.add_done_callback(lambda task: stop.set() if task.cancelled() or task.exception() else None)
     try:
-        with progress_bar(shown=True) as on_progress:
-            result = await run(
-                target, _workload(2), callers=_CALLERS, duration_s=_EVENTFUL_S, stop=stop, on_progress=on_progress
-            )
+        seen.eventful = await _traffic(target, 2, _EVENTFUL_S, stop)
         await changes
     finally:
         changes.cancel()
-    seen.eventful = figures(result)
+
+
+async def _traffic(target: ZmcacheTarget, seed: int, duration_s: float, stop: asyncio.Event) -> Figures:
+    plan = Plan(
+        destination=Destination(target="zmcache", group=GROUP),
+        workload=_workload(seed),
+        loop=Closed(callers=_CALLERS),
+        duration_s=duration_s,
+    )
+    with live_screen(shown=True) as draw:
+        on_row = drawing(draw, plan.title, duration_s)
+        return await measure(plan, lambda _: nullcontext(target), stop=stop, on_row=on_row)
 
 
 async def _change(cluster: Cluster, client: zmcache.Client, seen: _Seen, stack: AsyncExitStack) -> None:
@@ -166,7 +174,7 @@ async def _wait_ring(client: zmcache.Client, condition: Callable[[zmcache.Ring],
 
 
 def _workload(seed: int) -> Synthetic:
-    return Synthetic(keys=ROWS, distribution="zipf", exponent=0.99, seed=seed)
+    return Synthetic(keys=ROWS, distribution=Zipf(0.99), seed=seed)
 
 
 async def _loads(target: ZmcacheTarget) -> int:

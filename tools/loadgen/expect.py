@@ -39,6 +39,7 @@ _UNITS: Final[Mapping[Kind, Mapping[str, float]]] = {
     "rate": {"": 1.0, "k": 1e3, "M": 1e6, "/s": 1.0, "k/s": 1e3, "M/s": 1e6},
 }
 """What a limit's unit is worth in the result's own: microseconds, shares of one, plain numbers."""
+_UNIT_AT_END: Final = re.compile(r"[\d.]\s*(us|µs|ms|s|%)\s*$")
 _SHOWN_IN: Final = ("us", "µs", "ms", "s", "%")
 """A value is told in the limit's unit where that is one of these; nobody reads 51.3 as thousands."""
 
@@ -122,12 +123,18 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     table.add_column("")
     for verdict in verdicts:
         style, mark = ("green", tick) if verdict["holds"] else ("bold red", cross)
-        value = "-" if verdict["value"] is None else f"{verdict['value']:,.6g}"
+        value = "-" if verdict["value"] is None else f"{verdict['value']:,.6g}{_unit_of(verdict['text'])}"
         table.add_row(f"[{style}]{mark}[/]", escape(verdict["text"]), value, escape(verdict["why"]))
     failed = sum(not verdict["holds"] for verdict in verdicts)
     title = f"expectations: {failed} of {len(verdicts)} do not hold" if failed else "expectations: all hold"
     console.print(f"\n[bold]{title}[/]")
     console.print(table)
+
+
+def _unit_of(text: str) -> str:
+    """In which the value is told: as the limit was written, else in that of the result."""
+    written = _UNIT_AT_END.search(text)
+    return f" {written[1]}" if written else ""
 
 
 def _other(text: str, metric: Metric, written: str) -> Metric:

@@ -18,6 +18,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from .load.figures import series_row
+from .load.measurement import Row as MeasuredRow
+
 SECONDS_SHOWN: Final = 60
 _EVENTS_SHOWN: Final = 5
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
@@ -141,3 +144,17 @@ def _us(value: float | None) -> str:
 
 def _share(part: int, whole: int) -> str:
     return f"{part / whole:.1%}" if whole else "-"
+
+
+def drawing(
+    draw: Callable[[Screen], None] | None, title: str, planned_s: float | None
+) -> Callable[[MeasuredRow], None]:
+    """What is to be done with each second of a run: it is drawn, where there is a screen."""
+    rows: list[Row] = []
+
+    def on_row(row: MeasuredRow) -> None:
+        rows.append(series_row(row))
+        if draw is not None:
+            draw(Screen(title, rows, planned_s=planned_s))
+
+    return on_row

@@ -148,6 +148,6 @@ _PLAIN: Final[Mapping[str, Metric]] = {
         _counted("skipped"),
         Metric("loads", "count", _loads, "the target has no nodes that count them"),
         Metric("distinct_keys", "count", _distinct_keys),
-        *map(_verified, ("checked", "wrong", "stale", "torn")),
+        *map(_verified, ("checked", "wrong", "stale", "torn", "unverified")),
     )
 }

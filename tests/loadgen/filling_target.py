@@ -1,4 +1,4 @@
-"""A target inside this process: a dict that fills itself. It stands in for a cluster where one would be in the way.
+"""A target inside the test: a dict that fills itself, in place of a cluster.
 
 The first read of a key is a load, the next ones come from its owner. New keys are dealt to the nodes in turn; those of
 a node that was taken out of ``nodes`` are loaded again by another. A hook that is called before each request lets a
@@ -7,51 +7,64 @@ test wait, fail, stop the run or change the nodes at a chosen request.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import nullcontext
+from typing import Any
 
-from .errors import TargetUnavailable
-from .target import NodeCounters, Source
+from zmcache_loadgen.errors import TargetUnavailable
+from zmcache_loadgen.load.plan import Closed, Destination, Open, Plan
+from zmcache_loadgen.load.run import measure
+from zmcache_loadgen.targets.base import ABSENT, Answer, NodeCounters
+from zmcache_loadgen.workloads import Workload
 
 Hook = Callable[[int, str], Awaitable[None]]
 """Called with the number of the request, from 0, and its key; what it raises, the request raises."""
 
 
-class MemoryTarget:
-    """See the module's docstring. ``absent`` are keys that the imagined backend does not know."""
+class FillingTarget:
+    """``absent`` are keys that the imagined backend does not know."""
 
     def __init__(
         self, *, nodes: Iterable[str] = ("a",), absent: Iterable[str] = (), before: Hook | None = None
     ) -> None:
         self.asked: list[tuple[str, bytes | None]] = []
+        self.deleted: list[str] = []
         self.nodes = {node: NodeCounters(0, 0) for node in nodes}
         self.reachable = True
+        self.values: dict[str, bytes] = {}
         self._absent = frozenset(absent)
         self._before = before
         self._homes: dict[str, str] = {}
 
     @property
     def description(self) -> Mapping[str, str]:
-        """It has nothing to tell but its kind."""
-        return {"kind": "memory"}
+        return {"kind": "filling"}
 
-    async def read(self, key: str) -> Source:
-        """Answer from "the store", or load."""
+    async def read(self, key: str) -> Answer:
         await self._arrive(key, None)
         if key in self._absent:
-            return "absent"
+            return ABSENT
         stored = self._homes.get(key) in self.nodes
         self._count(key, loads=0 if stored else 1)
-        return "owner" if stored else "load"
+        return "owner" if stored else "load", self.values.get(key, b"")
 
-    async def write(self, key: str, value: bytes) -> None:
-        """The key counts as stored from here on."""
+    async def read_many(self, keys: list[str]) -> list[bytes | None]:
+        return [(await self.read(key))[1] for key in keys]
+
+    async def write(self, key: str, value: bytes, ttl_s: float) -> None:
         await self._arrive(key, value)
+        self.values[key] = value
         self._count(key, loads=0)
 
+    async def delete(self, key: str) -> None:
+        await self._arrive(key, None)
+        self.deleted.append(key)
+        self._homes.pop(key, None)
+
     async def counters(self) -> Mapping[str, NodeCounters]:
-        """What the nodes that are there have counted."""
         if not self.reachable:
-            raise TargetUnavailable("memory target: set to be unreachable")
+            raise TargetUnavailable("filling target: set to be unreachable")
         return dict(self.nodes)
 
     async def _arrive(self, key: str, value: bytes | None) -> None:
@@ -66,3 +79,14 @@ class MemoryTarget:
             home = self._homes[key] = names[len(self._homes) % len(names)]
         counted = self.nodes[home]
         self.nodes[home] = NodeCounters(counted.requests + 1, counted.loads + loads)
+
+
+def plan_of(workload: Workload, loop: Closed | Open | None = None, **given: Any) -> Plan:
+    """A plan against whatever `run` is given; 32 callers unless told."""
+    destination = Destination(target="zmcache:nobody", timeout_s=given.pop("timeout_s", 3.0))
+    return Plan(destination=destination, workload=workload, loop=loop or Closed(), **given)
+
+
+async def run(target: FillingTarget, plan: Plan, *, stop: asyncio.Event | None = None, **given: Any) -> dict[str, Any]:
+    """The figures of the plan against ``target``."""
+    return await measure(plan, lambda _: nullcontext(target), stop=stop or asyncio.Event(), **given)

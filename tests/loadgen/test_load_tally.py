@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from zmcache_loadgen.result import NodeShare
-from zmcache_loadgen.tally import KeyTally, NodeTally
-from zmcache_loadgen.target import NodeCounters
+from zmcache_loadgen.load.tally import Keys, KeyTally, NodeShare, NodeTally
+from zmcache_loadgen.targets.base import NodeCounters
 
 
 def test_a_share_is_what_was_counted_during_the_run() -> None:
@@ -46,10 +45,31 @@ def test_a_restarted_node_never_counts_below_zero() -> None:
     assert not tally.exact
 
 
+def test_counting_begins_anew_after_the_warm_up() -> None:
+    tally = NodeTally({"a": NodeCounters(10, 1)})
+    tally.observe({"a": NodeCounters(500, 50)})
+    tally.restart({"a": NodeCounters(500, 50)})
+    tally.observe({"a": NodeCounters(520, 51)})
+    assert tally.shares() == {"a": NodeShare(20, 1, "stayed")}
+
+
 def test_distinct_keys_are_counted_exactly_up_to_the_limit_and_said_to_be_more_beyond() -> None:
     tally = KeyTally(limit=3)
-    for key in (1, 2, "1", 2, 1):
-        tally.add(key)
-    assert (len(tally), tally.exact) == (3, True)
+    tally.add_all((1, 2, "1", 2, 1))
+    assert tally.keys(to_be_sent=False) == Keys(3, True)
     tally.add(4)
-    assert (len(tally), tally.exact) == (3, False)
+    assert tally.keys(to_be_sent=False) == Keys(3, False)
+
+
+def test_keys_of_several_processes_are_counted_once() -> None:
+    one, other = KeyTally(), KeyTally()
+    one.add_all((1, 2, 3))
+    other.add_all((3, 4))
+    parts = [one.keys(to_be_sent=True), other.keys(to_be_sent=True)]
+    assert Keys.together(parts) == Keys(4, True)
+
+
+def test_where_a_process_could_not_send_its_keys_the_sum_is_a_floor() -> None:
+    tally = KeyTally()
+    tally.add_all((1, 2, 3, 4, 5))
+    assert Keys.together([tally.keys(to_be_sent=False), Keys(2, True, frozenset({8, 9}))]) == Keys(5, False)

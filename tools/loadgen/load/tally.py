@@ -9,18 +9,53 @@ before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
 
-from .result import NodeShare
-from .target import NodeCounters
+from ..targets.base import NodeCounters
 
 _NOTHING = NodeCounters(0, 0)
+_TOKENS_SENT_MAX = 500_000  # between processes; 20 MB of them
+
+
+class NodeShare(NamedTuple):
+    """What one node counted while the run lasted.
+
+    ``state``: ``"stayed"``, ``"joined"``, ``"left"`` or ``"restarted"``. Of a node that left or restarted, what it
+    counted after it was last looked at is lost.
+    """
+
+    requests: int
+    loads: int
+    state: Literal["stayed", "joined", "left", "restarted"]
+
+
+class Keys(NamedTuple):
+    """How many different keys were read: exactly, or at least so many. ``tokens``: which, where they are few enough to be sent."""
+
+    number: int
+    exact: bool
+    tokens: frozenset[int | str] | None = None
+
+    @classmethod
+    def together(cls, parts: list[Keys]) -> Keys:
+        """Those of several processes, which may have asked for the same."""
+        if len(parts) == 1:
+            return parts[0]
+        known = [part.tokens for part in parts if part.tokens is not None]
+        union = frozenset[int | str]().union(*known)
+        exact = len(known) == len(parts) and all(part.exact for part in parts)
+        return cls(max(len(union), *(part.number for part in parts)), exact)
 
 
 class NodeTally:
     """Shares of the nodes, from one look to the next."""
 
     def __init__(self, before: Mapping[str, NodeCounters]) -> None:
+        self.restart(before)
+
+    def restart(self, before: Mapping[str, NodeCounters]) -> None:
+        """Count from here on: what came before was warm-up."""
         self._stayed = frozenset(before)
         self._last = dict(before)
         self._grown = dict.fromkeys(before, _NOTHING)
@@ -75,5 +110,12 @@ class KeyTally:
         elif key not in self._keys:
             self.exact = False
 
-    def __len__(self) -> int:
-        return len(self._keys)
+    def add_all(self, keys: Iterable[int | str]) -> None:
+        """Take several."""
+        for key in keys:
+            self.add(key)
+
+    def keys(self, *, to_be_sent: bool) -> Keys:
+        """What was taken; with the tokens where another process is to add them to its own."""
+        few = to_be_sent and len(self._keys) <= _TOKENS_SENT_MAX
+        return Keys(len(self._keys), self.exact, frozenset(self._keys) if few else None)
