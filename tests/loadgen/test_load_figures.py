@@ -6,14 +6,13 @@ import asyncio
 import io
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from filling_target import FillingTarget, plan_of, run
 from hdrh.histogram import HdrHistogram
 from rich.console import Console
-from zmcache_loadgen.load.figures import SCHEMA, ReportError, check_writable, write_json
+from zmcache_loadgen.load.figures import SCHEMA
 from zmcache_loadgen.load.plan import Closed, Open
 from zmcache_loadgen.table import print_table
 from zmcache_loadgen.workloads import Synthetic, Zipf
@@ -132,34 +131,3 @@ def test_a_run_without_a_single_request_can_be_shown() -> None:
     empty = asyncio.run(run(FillingTarget(), plan_of(workload, duration_s=1e-9)))
     assert (empty["requests"], empty["requests_per_s"], empty["hit_ratio"]) == (0, 0.0, None)
     assert "errors: none" in table(json.loads(json.dumps(empty)))
-
-
-def test_a_result_that_cannot_be_kept_is_known_before(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "nowhere" / "x.json"):
-        with pytest.raises(ReportError, match="cannot be written"):
-            check_writable(path)
-        with pytest.raises(ReportError, match="cannot be written"):
-            write_json(path, {})
-
-
-def test_looking_whether_a_result_can_be_kept_changes_nothing(tmp_path: Path) -> None:
-    old = tmp_path / "old.json"
-    old.write_text("kept")
-    check_writable(old)
-    check_writable(tmp_path / "new.json")
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"old.json": "kept"}
-
-
-def test_a_disk_without_room_is_one_line_and_the_old_file_is_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    old = tmp_path / "old.json"
-    old.write_text("kept")
-
-    def full(*given: object, **options: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(json, "dump", full)
-    with pytest.raises(ReportError, match=r"old\.json: cannot be written: No space left on device"):
-        write_json(old, {"a": 1})
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"old.json": "kept"}

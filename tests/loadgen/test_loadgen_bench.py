@@ -23,6 +23,7 @@ from zmcache_loadgen.bench.goals import BY_NAME, GOALS, NotMeasurable, Row, exit
 from zmcache_loadgen.bench.probe import load
 from zmcache_loadgen.bench.sections import SECTIONS, Section, measure
 from zmcache_loadgen.cli import main
+from zmcache_loadgen.machine import machine
 
 TINY = Effort(
     runs=1, keys=200, requests=500, slow_requests=200, lone_requests=20, batches=5, entries=2_000, million_runs=1
@@ -188,7 +189,7 @@ def test_the_probe_sees_a_loop_that_stands_still() -> None:
 
 def test_the_json_has_one_object_a_row_and_does_not_name_the_machine() -> None:
     rows = [judge("gets-64-redis", [9.0], [2.0]), unmeasured("gets-64-memcached", "not there")]
-    shown = json.loads(json.dumps(report.as_json(rows, report.machine())))
+    shown = json.loads(json.dumps(report.as_json(rows, machine())))
     first, second = shown["rows"]
     assert {key: first[key] for key in ("name", "measured", "yardstick", "ratio", "floor", "holds")} == {
         "name": "gets-64-redis", "measured": 9.0, "yardstick": 2.0, "ratio": 4.5, "floor": 4.0, "holds": True,

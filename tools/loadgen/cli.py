@@ -5,8 +5,11 @@ from __future__ import annotations
 import click
 
 from .bench.command import bench
+from .commands.experiment import experiment
 from .commands.replay import replay
 from .commands.run import run
+from .reporting.compare_command import compare
+from .reporting.report_command import report
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -15,5 +18,5 @@ def main() -> None:
     """Drive load at a cache, and say what it was like."""
 
 
-for command in (run, replay, bench):
+for command in (run, replay, compare, report, experiment, bench):
     main.add_command(command)

@@ -1,6 +1,6 @@
 """From a plan to an exit code: run it, show it, hold it against what was expected, keep it.
 
-Exit codes: 0 all was asked and answered; 1 some requests failed (unless that is allowed), or the trace broke off, or the report
+Exit codes: 0 all was asked and answered; 1 some requests failed (unless that is allowed), or the trace broke off, or the result
 could not be kept; 2 nothing was run: a wrong option, nobody there, no such group, an empty trace; 4 the generator was the bottleneck,
 so the figures are its own; 5 an expectation does not hold; 130 Ctrl-C or SIGTERM. What was measured is printed, and marked as partial,
 whenever anything was. Of several reasons the first in this order counts: 130, 1, 4, 5.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import signal
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
@@ -25,10 +26,12 @@ from .errors import LoadgenError
 from .expect import Expectation, judge_all, print_verdicts
 from .live import drawing, live_screen
 from .load.drive import INTERRUPTED
-from .load.figures import Figures, ReportError, check_writable, write_json
+from .load.figures import Figures
 from .load.opening import opened
 from .load.plan import Plan
 from .load.run import Opener, measure, nothing_beside
+from .reporting import write_hgrm
+from .reporting.files import CannotWrite, check_writable, write_whole
 from .table import print_table
 
 BOTTLENECK = 4
@@ -40,6 +43,7 @@ class Wishes:
     """What is to be done with the result. ``runs``: how often the plan is run, one after the other."""
 
     json_path: Path | None = None
+    hgrm_path: Path | None = None
     expectations: Sequence[Expectation] = ()
     runs: int = 1
     live: bool = True
@@ -56,8 +60,9 @@ def execute(ctx: click.Context, plan: Plan, wishes: Wishes, scripted: Scripted |
     """Do all of it, and leave with the exit code that it deserves. ``scripted``: the cluster that is to be asked, in place of the plan's target."""
     stop = asyncio.Event()
     try:
-        if wishes.json_path is not None:
-            check_writable(wishes.json_path)
+        for path in (wishes.json_path, wishes.hgrm_path):
+            if path is not None:
+                check_writable(path)
         gc.freeze()  # this process is ours: a full collection over all modules is a pause that the latencies would show
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             results = runner.run(_measure(ctx.obj or opened, plan, wishes, scripted, stop))
@@ -77,7 +82,7 @@ def execute(ctx: click.Context, plan: Plan, wishes: Wishes, scripted: Scripted |
             click.echo(f"Error: {reason}", err=True)
     try:
         _keep(results, wishes)
-    except ReportError as exc:
+    except CannotWrite as exc:
         click.echo(f"Error: {exc}", err=True)
         code = code if code == 130 else 1
     ctx.exit(code)
@@ -94,9 +99,13 @@ def _code(shown: Figures, *, allow_errors: bool) -> int:
 
 
 def _keep(results: Sequence[Figures], wishes: Wishes) -> None:
-    kept = results[0] if len(results) == 1 else {"schema": results[0]["schema"], "runs": list(results)}
     if wishes.json_path is not None:
-        write_json(wishes.json_path, kept)
+        kept = results[0] if len(results) == 1 else {"schema": results[0]["schema"], "runs": list(results)}
+        write_whole(wishes.json_path, json.dumps(kept, indent=2) + "\n")
+    if wishes.hgrm_path is not None:
+        for number, shown in enumerate(results, 1):
+            path = wishes.hgrm_path
+            write_hgrm(shown, path if len(results) == 1 else path.with_stem(f"{path.stem}-{number}"))
 
 
 async def _measure(

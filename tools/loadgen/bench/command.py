@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 import uvloop
 
+from ..machine import machine
 from . import report
 from .drive import QUICK, Effort
 from .goals import GOALS, Row, exit_code
@@ -45,7 +46,7 @@ def bench(ctx: click.Context, /, *, runs: int | None, rows: str | None, quick: b
     if wrong or not wanted:
         said = f"no row is called {', '.join(wrong)}" if wrong else "no row is named"
         raise click.BadParameter(f"{said}; there are {', '.join(known)}", param_hint="--rows")
-    machine = report.machine()
+    on = machine()
     gc.freeze()  # this process is ours: a full collection over all modules is a pause that every side would show
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -53,9 +54,9 @@ def bench(ctx: click.Context, /, *, runs: int | None, rows: str | None, quick: b
     except asyncio.CancelledError:
         ctx.exit(130)
     click.echo("", err=True)
-    report.print_table(measured, machine)
+    report.print_table(measured, on)
     try:
-        report.write(json_path, report.as_json(measured, machine))
+        report.write(json_path, report.as_json(measured, on))
     except OSError as exc:
         raise click.ClickException(f"{json_path}: cannot be written: {exc.strerror or exc}") from exc
     ctx.exit(exit_code(measured))

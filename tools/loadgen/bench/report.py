@@ -11,12 +11,7 @@ The JSON object::
 from __future__ import annotations
 
 import json
-import os
-import platform
-import re
-import subprocess
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -28,26 +23,6 @@ from rich.table import Table
 from .goals import Row
 
 SCHEMA = 1
-_PACKAGES = ("zmcache", "pyzmq", "uvloop", "msgpack", "redis", "hiredis", "aiomcache")
-
-
-def machine() -> dict[str, Any]:
-    """What the bench runs on, without anything that names the machine."""
-    versions: dict[str, str | None] = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = None
-    versions |= {program: _version_of(program) for program in ("redis-server", "memcached")}
-    return {
-        "cpu": _cpu(),
-        "cores": os.cpu_count(),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "versions": versions,
-        "load_average": round(os.getloadavg()[0], 2),
-    }
 
 
 def as_json(rows: Sequence[Row], machine: dict[str, Any]) -> dict[str, Any]:
@@ -134,21 +109,3 @@ def _rounded(value: float | None) -> float | None:
 def _console() -> Console:
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=160)
-
-
-def _cpu() -> str:
-    try:
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    except OSError:
-        found = None
-    return found[1] if found else platform.machine()
-
-
-def _version_of(program: str) -> str | None:
-    """As the program itself tells it; None where there is none."""
-    try:
-        told = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=5, check=False).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    found = re.search(r"\d+(?:\.\d+)+", told)
-    return found[0] if found else None

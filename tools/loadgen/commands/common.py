@@ -44,6 +44,7 @@ _OPTIONS = (
     click.option("--expect", "expected", multiple=True, metavar="TEXT", help="A threshold: 'p99<5ms', 'hit_ratio>0.9', 'errors==0'."),
     click.option("--runs", default=1, show_default=True, type=click.IntRange(1, 1000), help="Do it so often, one after the other."),
     click.option("--json", "json_path", type=_FILE, help="Write the figures there, too."),
+    click.option("--hgrm", "hgrm_path", type=_FILE, help="Write the percentiles there, as HdrHistogram's tools plot them."),
     click.option("--no-progress", is_flag=True, help="Show no live screen."),
     click.option("--allow-errors", is_flag=True, help="Failed requests do not make the exit code 1."),
 )  # fmt: skip
@@ -82,6 +83,7 @@ def start(ctx: click.Context, workload: Workload, given: dict[str, Any], *, defa
     )
     wishes = Wishes(
         json_path=given["json_path"],
+        hgrm_path=given["hgrm_path"],
         expectations=_expectations(given["expected"]),
         runs=given["runs"],
         live=not given["no_progress"],

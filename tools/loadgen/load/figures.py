@@ -8,18 +8,12 @@ every field.
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Final
 
-from ..errors import LoadgenError
 from .measurement import Row, Seen
 from .plan import Plan
 from .recorder import CLASSES, HITS, MISSES, READS, STEPS_PER_US, Counted, Outcome, histogram, merged
@@ -32,10 +26,6 @@ Figures = dict[str, Any]
 _TIERS: Final[tuple[Outcome, ...]] = ("hot", "owner", "load", "found", "absent")
 _POINTS_PER_HALVING: Final = 4
 _HALVINGS: Final = 20  # to 99.9999 %
-
-
-class ReportError(LoadgenError):
-    """A report cannot be written; the text names it and the system's reason."""
 
 
 def figures(
@@ -108,35 +98,6 @@ def figures(
             for name, members in CLASSES.items()
         },
     }
-
-
-def check_writable(path: Path) -> None:
-    """See before the run that its report can be kept, or raise `ReportError`. Nothing is overwritten, or left behind."""
-    try:
-        existed = path.exists()
-        with path.open("a"):
-            pass
-        if not existed:
-            path.unlink()
-    except OSError as exc:
-        raise ReportError(f"{path}: cannot be written: {exc.strerror or exc}") from exc
-
-
-def write_json(path: Path, shown: object) -> None:
-    """Keep the figures; the file is whole or as it was. Raises `ReportError`."""
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(shown, file, indent=2)
-            file.write("\n")
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except OSError as exc:
-        if temporary is not None:
-            with suppress(OSError):
-                Path(temporary).unlink()
-        raise ReportError(f"{path}: cannot be written: {exc.strerror or exc}") from exc
 
 
 def _latencies(outcomes: Mapping[Outcome, Counted]) -> dict[str, Figures]:

@@ -44,3 +44,15 @@ def write_whole(path: Path, text: str) -> None:
             raise
     except OSError as exc:
         raise CannotWrite(path, exc) from exc
+
+
+def check_writable(path: Path) -> None:
+    """See before something long whether its result can be kept, or raise `CannotWrite`. Nothing is overwritten, or left behind."""
+    try:
+        existed = path.exists()
+        with path.open("a"):
+            pass
+        if not existed:
+            path.unlink()
+    except OSError as exc:
+        raise CannotWrite(path, exc) from exc
