@@ -100,7 +100,7 @@ class LognormalSize:
             raise ValueError("sigma: above 0, at most 10")
 
     def __str__(self) -> str:
-        return f"lognormal:median={self.median},sigma={self.sigma!r},min={self.smallest},max={self.largest}"
+        return f"lognormal:median={self.median},sigma={_decimal(self.sigma)},min={self.smallest},max={self.largest}"
 
     def drawer(self, random: Random) -> DrawSizes:
         """One normal number a size."""
@@ -126,7 +126,7 @@ class MixedSize:
             raise ValueError("the percentages of a mix make 100 together")
 
     def __str__(self) -> str:
-        return ",".join(f"{size}:{percent:.12g}%" for size, percent in self.parts)
+        return ",".join(f"{size}:{_decimal(percent)}%" for size, percent in self.parts)
 
     def drawer(self, random: Random) -> DrawSizes:
         """One number a size."""
@@ -167,6 +167,11 @@ def _read(text: str) -> Sizes | None:
 def _bytes(text: str) -> int:
     number = text.rstrip("BKMi ")
     return int(number) * _UNITS[text[len(number) :].strip()]
+
+
+def _decimal(number: float) -> str:
+    """As `_NUMBER` has it: without an exponent, which small numbers have elsewhere."""
+    return f"{number:.9f}".rstrip("0").rstrip(".")
 
 
 def _check_range(smallest: int, largest: int) -> None:

@@ -22,7 +22,7 @@ from .expiry import Expiry
 from .sizes import ConstantSize, Sizes
 from .zipf import Latest, LatestDraw
 
-_BLOCK: Final = 256  # enough to spread the cost of a call, too few to be felt as a pause (0.2 ms)
+_BLOCK: Final = 256  # keys: enough to spread the cost of a call, too few to be felt as a pause (0.2 ms)
 _INSERT: Final = -1  # a write of a key that was not there; goes out as WRITE
 _STORES: Final = frozenset({WRITE, MODIFY, _INSERT})
 _DRAWS_OF_A_BATCH: Final = 64  # rounds; then neighbours fill it up, since the rarest keys might never be drawn
@@ -119,13 +119,14 @@ class Synthetic:
         sizes_of = _where_stored(self.sizes.drawer(Random(f"{stem}/sizes")), 0)
         lives_of = _where_stored(self._draw_lives(f"{stem}/lives"), 0.0)
         first, stores = 0, self.writes + self.modifies + self.inserts > 0
+        block = max(1, _BLOCK // self.batch)
         while True:
-            ops = draw_ops(_BLOCK)
+            ops = draw_ops(block)
             sent, tokens, keys = draw_keys(ops, first)
             sizes = sizes_of(ops) if stores else repeat(0)
             lives = lives_of(ops) if stores and self.expiry else repeat(0.0)
             yield zip(sent, tokens, keys, sizes, lives, repeat(0.0))
-            first += _BLOCK
+            first += block
 
     def _load_blocks(self) -> Iterator[Iterable[Request]]:
         stem = self.part.stem(self.seed)
@@ -154,29 +155,36 @@ class Synthetic:
         """What draws the keys for a block of ops; the second argument is the number of the first."""
         prefix, batch, keys = self.prefix, self.batch, self.keys
 
+        def insert() -> int:
+            assert isinstance(draw, LatestDraw)  # the only distribution that is accepted with inserts
+            return draw.insert()
+
+        def as_sent(ops: list[int]) -> list[int]:
+            return [WRITE if op == _INSERT else op for op in ops]
+
         def single(ops: list[int], first: int) -> _Drawn:
             tokens = draw(len(ops), first)
             return ops, tokens, named(prefix, tokens)
 
         def growing(ops: list[int], first: int) -> _Drawn:
-            assert isinstance(draw, LatestDraw)
             tokens: list[int] = []
             for at, op in enumerate(ops):
                 if op == _INSERT:
                     tokens += draw(at - len(tokens), first)
-                    tokens.append(draw.insert())
+                    tokens.append(insert())
             tokens += draw(len(ops) - len(tokens), first)
-            return [WRITE if op == _INSERT else op for op in ops], tokens, named(prefix, tokens)
+            return as_sent(ops), tokens, named(prefix, tokens)
 
         def batched(ops: list[int], first: int) -> _Drawn:
             tokens: list[Token] = []
             names: list[Keys] = []
             for number, op in enumerate(ops, first):
-                drawn = draw_distinct(draw, batch if op == READ_MANY else 1, number, keys)
+                count = batch if op == READ_MANY else 1
+                drawn = [insert()] if op == _INSERT else draw_distinct(draw, count, number, keys)
                 texts = named(prefix, drawn)
                 tokens.append(drawn if op == READ_MANY else drawn[0])
                 names.append(texts if op == READ_MANY else texts[0])
-            return ops, tokens, names
+            return as_sent(ops), tokens, names
 
         if batch > 1:
             return batched

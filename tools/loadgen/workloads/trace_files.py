@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 from ..errors import TraceError
 
 _XZ_MAGIC: Final = b"\xfd7zXZ\x00"
-_BLOCK_BYTES: Final = 16 * 1024  # some thousand accesses: few enough to be there at once, and not to be felt as a pause
+_BLOCK_BYTES: Final = 4 * 1024  # a thousand integers: few enough not to be felt as a pause; larger ones were no faster
 _MAX_LINE_BYTES: Final = (
     4096  # four times the longest key: a key that is too long is the target's to refuse, within reason
 )

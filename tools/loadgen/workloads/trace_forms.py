@@ -26,7 +26,7 @@ _FORM_BY_SUFFIX: Final[dict[str, Form]] = {
     ".txt": "lines", ".keys": "lines", ".lines": "lines", ".int32": "int32", ".bin": "int32", ".lis": "arc", ".csv": "csv",
 }  # fmt: skip
 _NOT_IN_TEXT: Final = bytes(set(range(32)) - set(b"\t\n\r"))
-_RUN: Final = 4096  # accesses of an ARC range made at once
+_RUN: Final = 1024  # accesses made at once, though a line of an ARC file may stand for millions
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,9 @@ def ranges(blocks: Iterator[bytes]) -> Iterator[Accesses]:
                 yield Accesses([*gathered, *range(start, start + _RUN)])
                 gathered, start, count = [], start + _RUN, count - _RUN
             gathered += range(start, start + count)
+            if len(gathered) >= _RUN:
+                yield Accesses(gathered)
+                gathered = []
         yield Accesses(gathered)
 
 

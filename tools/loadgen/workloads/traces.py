@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import TraceError
-from ..requests import READ, Request
+from ..requests import READ, WRITE, Request
 from .base import WHOLE, Part, named
 from .sizes import MAX_VALUE_BYTES
 from .trace_csv import CsvColumns, rows
@@ -68,7 +68,8 @@ class TraceWorkload:
     @property
     def description(self) -> Mapping[str, object]:
         """The file's name, not its folder, and how it is read."""
-        columns = {} if self.csv_columns is None else {"columns": str(self.csv_columns)}
+        csv = self.csv_columns
+        columns = {} if csv is None else {"columns": str(csv), "time_unit": csv.time_unit}
         return {
             "kind": "trace",
             "file": self.path.name,
@@ -120,10 +121,18 @@ class TraceWorkload:
                 repeat(READ) if mine.ops is None else mine.ops,
                 mine.tokens,
                 named(self.prefix, mine.tokens),
-                repeat(self.size_bytes) if mine.sizes is None else mine.sizes,
+                self._written(mine),
                 repeat(0.0),
                 self._due(mine.seconds, started_s or 0.0),
             )
+
+    def _written(self, accesses: Accesses) -> Iterable[int]:
+        """How many bytes each of them writes: none where it reads or deletes."""
+        ops = accesses.ops
+        if ops is None:
+            return repeat(0)
+        sizes = repeat(self.size_bytes) if accesses.sizes is None else accesses.sizes
+        return [size if op == WRITE else 0 for op, size in zip(ops, sizes, strict=False)]
 
     def _due(self, seconds: Sequence[float] | None, started_s: float) -> Iterable[float]:
         pace = self.pace
