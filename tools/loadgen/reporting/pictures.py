@@ -11,8 +11,8 @@ from .svg import Axis, Bars, Mark, Series, bars, lines
 from .wording import TIERS
 
 _LATENCY: Final = Axis("latency", "us", "log")
-_TIME: Final = Axis("time since the start", "s", low=0.0)
 _PERCENTILE: Final = Axis("percentile (each step to the right: ten times rarer)", "tail", "log", low=1.0)
+_MIDDLE_S: Final = 0.5  # a second's figures stand in its middle: what happened within it is not drawn behind them
 _SHORTEST_SHARE: Final = 0.25  # of a second: what came in less says little about a rate
 NODES_MAX: Final = 40  # more bars than that are read in no picture
 
@@ -59,11 +59,11 @@ def latency_over_time(result: Result) -> str:
     """Median, 99th percentile and maximum, second by second."""
     rows = result.series
     series = [
-        Series("p50", [(row.second, row.p50_us) for row in rows]),
-        Series("p99", [(row.second, row.p99_us) for row in rows]),
-        Series("max", [(row.second, row.max_us) for row in rows]),
+        Series("p50", [(row.second + _MIDDLE_S, row.p50_us) for row in rows]),
+        Series("p99", [(row.second + _MIDDLE_S, row.p99_us) for row in rows]),
+        Series("max", [(row.second + _MIDDLE_S, row.max_us) for row in rows]),
     ]
-    return lines("Latency over time", series, x=_TIME, y=_LATENCY, marks=_marks(result))
+    return lines("Latency over time", series, x=_time(result), y=_LATENCY, marks=_marks(result))
 
 
 def rate_over_time(result: Result) -> str:
@@ -80,16 +80,16 @@ def rate_over_time(result: Result) -> str:
         if not index or any(rate for _, rate in points)
     ]
     if result.loop.rate:
-        ends = [(0.0, result.loop.rate), (max(result.seconds, 1.0), result.loop.rate)]
+        ends = [(0.0, result.loop.rate), (_end_s(result), result.loop.rate)]
         series.append(Series("intended", ends, dashed=True))
-    return lines("Rate over time", series, x=_TIME, y=Axis("requests", "a second"), marks=_marks(result))
+    return lines("Rate over time", series, x=_time(result), y=Axis("requests", "a second"), marks=_marks(result))
 
 
 def hits_over_time(result: Result) -> str:
     """The hit ratio, second by second."""
-    points = [(row.second, row.hits / row.reads if row.reads else None) for row in result.series]
+    points = [(row.second + _MIDDLE_S, row.hits / row.reads if row.reads else None) for row in result.series]
     ratio = Axis("hit ratio", "share", low=0.0, high=1.0)
-    return lines("Hit ratio over time", [Series("hit ratio", points)], x=_TIME, y=ratio, marks=_marks(result))
+    return lines("Hit ratio over time", [Series("hit ratio", points)], x=_time(result), y=ratio, marks=_marks(result))
 
 
 def by_tier(result: Result) -> str:
@@ -123,7 +123,10 @@ def overlaid(results: Mapping[str, Result]) -> list[str]:
     percentiles = [
         Series(label, tail(result.percentiles.all, result.latency_us.all.count)) for label, result in results.items()
     ]
-    slowest = [Series(label, [(row.second, row.p99_us) for row in result.series]) for label, result in results.items()]
+    slowest = [
+        Series(label, [(row.second + _MIDDLE_S, row.p99_us) for row in result.series])
+        for label, result in results.items()
+    ]
     rates = [
         Series(label, _rates(result, [row.requests for row in result.series])) for label, result in results.items()
     ]
@@ -132,8 +135,8 @@ def overlaid(results: Mapping[str, Result]) -> list[str]:
         bars(
             "Requests a second", list(results), [Bars("rate", [result.requests_per_s for result in results.values()])]
         ),
-        lines("99th percentile over time", slowest, x=_TIME, y=_LATENCY),
-        lines("Rate over time", rates, x=_TIME, y=Axis("requests", "a second")),
+        lines("99th percentile over time", slowest, x=_time(*results.values()), y=_LATENCY),
+        lines("Rate over time", rates, x=_time(*results.values()), y=Axis("requests", "a second")),
     ]
 
 
@@ -155,10 +158,23 @@ def _summary(latency: Latency) -> list[tuple[float, float | None]]:
 def _rates(result: Result, counts: Sequence[int]) -> list[tuple[float, float | None]]:
     """Counts of seconds as a rate: the last second may be a part of one, and one too short for a rate is left out."""
     return [
-        (row.second, count / share)
+        (row.second + _MIDDLE_S, count / share)
         for row, count in zip(result.series, counts, strict=True)
         if (share := _share_of_second(result, row)) >= _SHORTEST_SHARE
     ]
+
+
+def _time(*results: Result) -> Axis:
+    return Axis("time since the start", "s", low=0.0, high=max(map(_end_s, results)))
+
+
+def _end_s(result: Result) -> float:
+    return max(
+        result.seconds,
+        *(row.second + _MIDDLE_S for row in result.series),
+        *(event.at_s for event in result.events),
+        1.0,
+    )
 
 
 def _share_of_second(result: Result, row: Second) -> float:

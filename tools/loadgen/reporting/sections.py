@@ -99,10 +99,15 @@ def _tables(result: Result) -> list[Table]:
             )
             for each in result.expectations
         ]
-        tables.append(Table(("expected", "found", "", ""), verdicts, words={2, 3}))
+        tables.append(
+            Table(
+                ("expected", "found", "", ""), verdicts, "Found in the unit that the limit is written in.", words={2, 3}
+            )
+        )
     if result.events:
         events = [
-            (f"{each.at_s:.1f} s", each.what, "done" if each.ok else "failed", each.detail) for each in result.events
+            (f"{each.at_s:.1f} s", each.what, "done" if each.ok else "failed", each.detail)
+            for each in sorted(result.events, key=lambda event: event.at_s)
         ]
         tables.append(Table(("at", "event", "", ""), events, words={1, 2, 3}))
     if result.nodes:

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import Final
 
 LIGHT: Final[Mapping[str, str]] = {
-    "ground": "#ffffff", "raised": "#f5f6f8", "ink": "#1b1f24", "muted": "#59636e", "rule": "#dfe3e8", "grid": "#e9ecf0",
+    "ground": "#ffffff", "raised": "#f5f6f8", "ink": "#1b1f24", "muted": "#59636e", "rule": "#dfe3e8", "grid": "#e9ecf0", "shade": "#b9c1ca",
     "good": "#1a7f37", "bad": "#c2271d", "warn": "#8f5a00",
     "c1": "#1f6fd1", "c2": "#cf4f14", "c3": "#15825a", "c4": "#8b4fc6", "c5": "#c13584", "c6": "#0b8591", "c7": "#94660a", "c8": "#667080",
 }  # fmt: skip
 DARK: Final[Mapping[str, str]] = {
-    "ground": "#14171b", "raised": "#1c2026", "ink": "#e8ebef", "muted": "#a3adb8", "rule": "#343b45", "grid": "#272d35",
+    "ground": "#14171b", "raised": "#1c2026", "ink": "#e8ebef", "muted": "#a3adb8", "rule": "#343b45", "grid": "#272d35", "shade": "#4a535f",
     "good": "#56c271", "bad": "#ff7b70", "warn": "#e0ad4b",
     "c1": "#6cabff", "c2": "#ff9a61", "c3": "#52ca94", "c4": "#bf97f7", "c5": "#f58ac0", "c6": "#4cc9d4", "c7": "#dcb552", "c8": "#9aa5b2",
 }  # fmt: skip
@@ -47,7 +47,12 @@ a { color: var(--c1) }
 .good { --edge: var(--good) } .bad { --edge: var(--bad) } .warn { --edge: var(--warn) }
 .notice b { color: var(--edge) }
 .tables { display: flex; flex-wrap: wrap; gap: 8px 40px; align-items: flex-start }
-.table { overflow-x: auto; max-width: 100% }
+/* a shadow where a table goes on: the first two lie over it at the ends */
+.table { overflow-x: auto; max-width: 100%; background:
+  linear-gradient(90deg, var(--ground) 40%, transparent) left / 36px 100% no-repeat local,
+  linear-gradient(270deg, var(--ground) 40%, transparent) right / 36px 100% no-repeat local,
+  linear-gradient(90deg, var(--shade), transparent) left / 14px 100% no-repeat scroll,
+  linear-gradient(270deg, var(--shade), transparent) right / 14px 100% no-repeat scroll }
 table { border-collapse: collapse; margin: 10px 0; font-size: 14px; font-variant-numeric: tabular-nums }
 caption { text-align: left; padding-bottom: 4px; font-size: 13px }
 th, td { padding: 4px 12px; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap }
@@ -55,7 +60,7 @@ th { font-weight: 600; color: var(--muted) }
 tbody th { color: var(--ink); font-weight: 500 }
 th:first-child, td:first-child { text-align: left; padding-left: 0 }
 th.words { text-align: left }
-td.words { text-align: left; white-space: normal; overflow-wrap: anywhere; max-width: 60ch }
+td.words { text-align: left; white-space: normal; overflow-wrap: break-word; max-width: 60ch }
 .pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); gap: 26px 32px; margin: 18px 0 }
 figure { margin: 0; position: relative; min-width: 0; max-width: 680px }
 figcaption { font-weight: 600; margin-bottom: 2px }
@@ -68,7 +73,7 @@ svg { display: block; width: 100%; height: auto; overflow: visible; font-size: 1
 svg text { fill: var(--ink) }
 svg .name { fill: var(--muted) }
 svg .event { stroke: var(--muted); stroke-dasharray: 3 3; fill: none }
-svg text.event { stroke: none; fill: var(--ink) }
+svg text.event { stroke: var(--ground); stroke-width: 3px; stroke-dasharray: none; paint-order: stroke; fill: var(--ink) }
 svg .grid { stroke: var(--grid); fill: none }
 svg .axis, svg .pointer { stroke: var(--muted); fill: none }
 svg .line { stroke: var(--c); stroke-width: 2; stroke-linejoin: round; fill: none }
@@ -79,6 +84,7 @@ svg .point, svg .bar { fill: var(--c) }
 .readout div::before { content: ""; display: inline-block; width: 9px; height: 9px; margin-right: 6px; background: var(--c) }
 .fine { font-size: 13px; margin: 14px 0 0; display: grid; grid-template-columns: max-content 1fr; gap: 2px 14px }
 .fine dd { margin: 0; overflow-wrap: anywhere }
+@media (max-width: 440px) { figure { overflow-x: auto } svg { min-width: 420px } }
 @media print { section { break-inside: avoid-page } }
 """
 )
@@ -109,7 +115,7 @@ for (const svg of document.querySelectorAll("svg[data-stops]")) {
       return row;
     }));
     const left = stop[0] * size, wide = readout.offsetWidth;
-    readout.style.left = `${left + wide + 14 > figure.clientWidth ? Math.max(0, left - wide - 10) : left + 10}px`;
+    readout.style.left = `${left + wide + 14 > area.width ? Math.max(0, left - wide - 10) : left + 10}px`;
     readout.style.top = `${area.top - figure.getBoundingClientRect().top + 34}px`;
   });
 }

@@ -10,10 +10,10 @@ from .page import Notice
 from .results import Loop, Result
 
 TIERS: Final[Mapping[str, str]] = {
-    "hot": "hot copy on the asked node",
-    "owner": "the owner's store",
-    "found": "hit (the target does not say where)",
-    "load": "miss: loaded from the source",
+    "hot": "hit: hot copy",
+    "owner": "hit: owner's store",
+    "found": "hit",  # of a target that has no tiers
+    "load": "miss: loaded",
     "absent": "miss: no such key",
 }
 
