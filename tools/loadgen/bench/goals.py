@@ -49,6 +49,10 @@ GOALS: Final = (
     Goal("million-pause", "longest pause of the loop meanwhile", "ms", "an idle node's loop", "at most", 20.0, absolute=True),
     Goal("groups-100", "a get with 100 groups, 64 callers", "us", "one group", "at most", 1.2),
     Goal("nodes-100", "a get with 100 nodes in the ring, 64 callers", "us", "one node", "at most", 1.2),
+    Goal("tool-rate", "this generator, 64 callers", "gets/s", "a bare loop over the client", "at least", 0.8),
+    Goal("tool-record", "recording a latency", "us", "an append to a list", "at most", 1.5, absolute=True),
+    Goal("tool-memory", "8M requests in the generator", "MiB", "with one request", "at most", 300.0, absolute=True),
+    Goal("tool-start", "a trace of 5M accesses, first request", "s", "only --help", "at most", 3.0, absolute=True),
 )  # fmt: skip
 BY_NAME: Final = {goal.name: goal for goal in GOALS}
 

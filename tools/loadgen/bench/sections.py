@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from ..errors import LoadgenError
-from . import embedded, million, network, scale
+from . import embedded, generator, million, network, scale
 from .drive import Effort
 from .goals import BY_NAME, GOALS, Row, unmeasured
 
@@ -34,6 +34,10 @@ SECTIONS: Final = (
     Section(("million-bytes", "million-pause"), million.entries),
     Section(("groups-100",), scale.many_groups),
     Section(("nodes-100",), scale.many_nodes),
+    Section(("tool-rate",), generator.rate),
+    Section(("tool-record",), generator.record),
+    Section(("tool-memory",), generator.memory),
+    Section(("tool-start",), generator.start),
 )
 
 

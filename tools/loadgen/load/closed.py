@@ -57,8 +57,6 @@ class ClosedLoop:
                 if start_ns >= self.stop_at_ns:
                     return
                 if plain and request[0] == READ:
-                    executor.seen.keys.add(request[1])  # type: ignore[arg-type]  # a READ has one token
-                    start_ns = clock()
                     try:
                         outcome = (await read(request[2]))[0]  # type: ignore[arg-type]  # and one key
                         end_ns = clock()
@@ -66,8 +64,8 @@ class ClosedLoop:
                         raise
                     except Exception as exc:  # whatever a target raises is one failed request, and the run goes on
                         outcome, end_ns = executor.failed(exc), clock()
+                    executor.seen.keys.add(request[1])  # type: ignore[arg-type]  # a READ has one token
                 else:
-                    start_ns = clock()
                     outcome, end_ns = await executor.run(request)
                 if start_ns >= self.measured_from_ns:
                     executor.seen.responses.record(outcome, end_ns - start_ns)
