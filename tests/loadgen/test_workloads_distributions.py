@@ -137,6 +137,12 @@ def test_a_hot_set_without_a_rate_shifts_every_so_many_requests_and_round_again(
     assert [min(keys[start : start + 300]) for start in range(0, 1200, 300)] == [0, 10, 20, 0]
 
 
+def test_workers_share_the_requests_after_which_a_hot_set_shifts() -> None:
+    workload = Synthetic(keys=30, distribution=HotSet(hot_keys=1 / 3, hot_share=1.0, shift_every=300))
+    keys = drawn(workload.for_worker(2, 3), 400)
+    assert [min(keys[start : start + 100]) for start in range(0, 400, 100)] == [0, 10, 20, 0]
+
+
 def test_sequential_keys_go_round_and_workers_take_turns() -> None:
     assert drawn(Synthetic(keys=3, distribution=Sequential()), 7) == [0, 1, 2, 0, 1, 2, 0]
     workers = [drawn(Synthetic(keys=6, distribution=Sequential()).for_worker(index, 2), 3) for index in range(2)]

@@ -176,6 +176,17 @@ def test_keys_inserted_by_one_worker_are_never_inserted_by_another() -> None:
     assert all(isinstance(key, int) and key >= 100 for key in keys)
 
 
+def test_a_worker_asks_for_no_key_that_another_inserts() -> None:
+    part = Synthetic(keys=100, distribution=Latest(0.99), inserts=0.2).for_worker(1, 3)
+    own = set(range(100))
+    for op, token, *_ in asked(part, 3000):
+        assert isinstance(token, int)
+        if op == WRITE:
+            own.add(token)
+        assert token in own
+    assert len(own) > 500
+
+
 def test_a_large_batch_is_made_as_it_is_asked_for_and_not_hundreds_ahead() -> None:
     drawn: list[int] = []
 

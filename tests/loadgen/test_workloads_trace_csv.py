@@ -82,12 +82,12 @@ def test_without_a_pace_requests_have_no_second(tmp_path: Path) -> None:
 
 
 def test_a_time_that_goes_back_is_due_at_once(tmp_path: Path) -> None:
-    times = [10, 12, 11, 9, 13, *range(14, 2014), 1, 2015]  # over several blocks of the file, too
+    times = [10, 12, 11, 9, 13, *[1] * 2000, 2015]  # over several blocks of the file, too
     text = "ts,k\n" + "".join(f"{time},{'x' * 20}\n" for time in times)
     due = [request[5] for request in replayed(tmp_path, text, "time=ts,key=k", pace=1.0)]
     assert due[:5] == [0.0, 2.0, 2.0, 2.0, 3.0]
-    assert due[-2:] == [2003.0, 2005.0]
-    assert due == sorted(due)
+    assert set(due[5:-1]) == {3.0}
+    assert due[-1] == 2005.0
 
 
 def test_workers_share_a_timed_trace_and_keep_its_seconds(tmp_path: Path) -> None:

@@ -120,13 +120,14 @@ def test_a_limit_beyond_the_end_changes_nothing_and_one_before_a_break_hides_it(
     assert read_until_it_breaks(path, limit=4)[0] == [1, 2, 3]
 
 
-@pytest.mark.parametrize(("content", "over", "records"), [(packed(1, 2, 3) + b"\0\0\1", 3, 3), (b"\0\1", 2, 0)])
+@pytest.mark.parametrize(("records", "over"), [(3, 3), (0, 2), (10_000, 1)])
 @pytest.mark.parametrize("pack", [bytes, lzma.compress])
 def test_a_trace_that_ends_inside_a_record_gives_the_whole_records_and_says_where(
-    tmp_path: Path, content: bytes, over: int, records: int, pack: Any
+    tmp_path: Path, records: int, over: int, pack: Any
 ) -> None:
+    content = packed(*range(records)) + bytes(over)
     found, message = read_until_it_breaks(trace(tmp_path, pack(content)))
-    assert found == [1, 2, 3][:records]
+    assert found == list(range(records))
     assert message.endswith(f"t.trace: ends inside a record, {over} of 4 bytes after record {records}")
 
 
@@ -206,7 +207,7 @@ def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path, name: str) 
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("t.int32", bytes(40_000_000)), ("t.lis", b"0 4096 0 1\n" * 50_000), ("t.lis", b"0 4000000000 0 1\n")],
+    [("t.int32", bytes(40_000_000)), ("t.lis", b"0 1000 0 1\n" * 50_000), ("t.lis", b"0 4000000000 0 1\n")],
     ids=["integers", "arc-ranges", "arc-one-range"],
 )
 def test_a_long_trace_starts_and_goes_on_without_being_read_whole(tmp_path: Path, name: str, content: bytes) -> None:
