@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 COVERAGE := $(BIN)/python -m coverage
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check lint types imports coverage bench format clean
+.PHONY: help setup demo test test-all check lint types imports coverage bench experiments format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -55,6 +55,9 @@ coverage: $(STAMP)
 
 bench: $(STAMP) ## The measured table, against redis, memcached and plain ZeroMQ; writes results/bench.json
 	$(BIN)/zmcache-loadgen bench
+
+experiments: $(STAMP) ## What the cache is worth, as pictures in results/report.html (QUICK=1: a look; TRACES="FILE ...": for hit-rate)
+	$(BIN)/zmcache-loadgen experiment all $(if $(QUICK),--quick) $(addprefix --trace ,$(TRACES))
 
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix-only --quiet .
