@@ -21,7 +21,9 @@ def of_run(result: Result) -> list[str]:
     """All that one run has to show."""
     pictures = [by_percentile(result)]
     if result.series:
-        pictures += [latency_over_time(result), rate_over_time(result)]
+        pictures.append(latency_over_time(result))
+        if result.seconds >= _SHORTEST_SHARE:
+            pictures.append(rate_over_time(result))
         if result.reads:
             pictures.append(hits_over_time(result))
     if result.reads:

@@ -19,9 +19,9 @@ from .numbers import SELF_TOLD, axis_texts, told
 from .scales import Kind, Scale, scale
 
 WIDTH: Final = 560
-_HEIGHT: Final = 300
+_HEIGHT: Final = 302
 _RIGHT: Final = 18
-_BOTTOM: Final = 40
+_BOTTOM: Final = 42
 _TOP: Final = 26
 _ROW: Final = 14  # of the texts over the events
 _CHARACTER: Final = 6.4  # the mean width of one at the pictures' 11.5 px; there are no font metrics here
@@ -189,11 +189,11 @@ def _grid(frame: _Frame, x: Axis, y: Axis, y_texts: Sequence[str]) -> str:
         parts.append(f'<path class="grid" d="M{_n(at)} {_n(frame.top)}V{_n(frame.bottom)}"/>')
         begin = min(at - half, WIDTH - 2 * half)  # the last one must not run over the edge
         if begin >= free:
-            parts.append(_text(begin + half, frame.bottom + 16, text, anchor="middle"))
+            parts.append(_text(begin + half, frame.bottom + 18, text, anchor="middle"))
             free = begin + 2 * half + 8
     parts.append(f'<path class="axis" d="M{_n(frame.left)} {_n(frame.top)}V{_n(frame.bottom)}H{_n(frame.right)}"/>')
     parts.append(_text(4, 12, y.told, kind="name"))
-    parts.append(_text(frame.right, frame.bottom + 33, x.told, anchor="end", kind="name"))
+    parts.append(_text(frame.right, frame.bottom + 35, x.told, anchor="end", kind="name"))
     return "".join(parts)
 
 
