@@ -87,6 +87,14 @@ def test_a_log_scale_over_little_has_more_than_powers_of_ten_written_beside_it()
     assert scale("log", [120.0, 700.0]).ticks == (100.0, 200.0, 500.0, 1000.0)
 
 
+def test_sizes_stand_at_powers_of_two() -> None:
+    found = scale("log", [3 * 2**20, 900 * 2**20], binary=True)
+    assert axis_texts(found.ticks, "bytes", log=True) == ["2 MiB", "8 MiB", "32 MiB", "128 MiB", "512 MiB"]
+    fitted = scale("log", [64.0, 4096.0], fit=True, binary=True)
+    assert axis_texts(fitted.ticks, "bytes", log=True) == ["64 B", "128 B", "256 B", "512 B", "1 KiB", "2 KiB", "4 KiB"]
+    assert len(scale("log", [], binary=True).ticks) >= 2
+
+
 def test_zero_on_a_log_scale_stands_at_its_low_end() -> None:
     assert scale("log", [0.0, 5.0, 500.0]).at(0.0) == 0.0
 
@@ -95,9 +103,12 @@ def test_zero_on_a_log_scale_stands_at_its_low_end() -> None:
     kind=st.sampled_from(["linear", "log"]),
     values=st.lists(st.floats(0, 1e12, allow_subnormal=False).map(lambda value: round(value, 3)), max_size=8),
     fit=st.booleans(),
+    binary=st.booleans(),
 )
-def test_every_value_stands_within_the_scale_and_every_tick_too(kind: Kind, values: list[float], fit: bool) -> None:
-    found = scale(kind, values, fit=fit)
+def test_every_value_stands_within_the_scale_and_every_tick_too(
+    kind: Kind, values: list[float], fit: bool, binary: bool
+) -> None:
+    found = scale(kind, values, fit=fit, binary=binary)
     assert found.low < found.high
     for value in values:
         assert 0.0 <= found.at(value) <= 1.0

@@ -148,6 +148,13 @@ def test_an_open_loop_shows_response_and_service_time_apart_and_a_closed_one_say
     assert "waiting that a stall would cause is not in these figures" in of_run(closed)[0]
 
 
+def test_no_percentile_is_drawn_that_there_are_no_samples_for(tmp_path_factory: pytest.TempPathFactory) -> None:
+    opened = read_results(kept(tmp_path_factory.mktemp("few"), "few", measured(rate=2000.0)))[0]  # of 600 requests
+    stops = json.loads(next(parsed(of_run(opened)[0]).iter("svg")).attrib["data-stops"])
+    service = [where for where, _, there in stops if any(text.startswith("service") for _, text in there)]
+    assert len(service) == 4  # the median, p90, p99 and the longest, but no p99.9
+
+
 def test_events_are_marked_where_they_happened_and_before_what_they_caused(stormy: Result) -> None:
     over_time = of_run(stormy)[1]
     marks = {

@@ -153,8 +153,16 @@ def tail(points: Points, count: int) -> list[tuple[float, float | None]]:
 
 
 def _summary(latency: Latency) -> list[tuple[float, float | None]]:
+    """The few percentiles that there are of it, no further than there are samples for."""
     known = ((50.0, latency.p50), (90.0, latency.p90), (99.0, latency.p99), (99.9, latency.p999), (100.0, latency.max))
-    return tail([(percentile, value) for percentile, value in known if value is not None], latency.count)
+    return tail(
+        [
+            (percentile, value)
+            for percentile, value in known
+            if value is not None and (percentile == 100.0 or 100.0 / (100.0 - percentile) <= latency.count)
+        ],
+        latency.count,
+    )
 
 
 def _rates(result: Result, counts: Sequence[int]) -> list[tuple[float, float | None]]:

@@ -12,6 +12,8 @@ Kind = Literal["linear", "log"]
 _STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 _FEW_DECADES: Final = 2.0  # below so many, ticks at powers of ten alone would leave an axis bare
 
+_BINARY_TICKS_MAX: Final = 7
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:
@@ -38,14 +40,17 @@ def scale(
     high: float | None = None,
     ticks: int = 5,
     fit: bool = False,
+    binary: bool = False,
 ) -> Scale:
     """A scale that holds all of ``values`` and ends on round ones.
 
     ``low``, ``high``: ends that are wanted all the same. ``ticks``: about how many. ``fit``: end where the values do
-    (an axis of time), and not on round ones. A linear scale that is not fitted begins at zero unless a value is below.
+    (an axis of time), and not on round ones. ``binary``: on a log scale powers of two are round, as for bytes. A linear
+    scale that is not fitted begins at zero unless a value is below.
     """
     if kind == "log":
-        return _log([value for value in values if value > 0], low, high, fit=fit)
+        positive = [value for value in values if value > 0]
+        return _binary(positive, low, high, fit=fit) if binary else _log(positive, low, high, fit=fit)
     return _linear(values, low, high, ticks, fit=fit)
 
 
@@ -76,6 +81,19 @@ def _log(values: Sequence[float], low: float | None, high: float | None, *, fit:
     decades = range(math.floor(math.log10(lowest)), math.ceil(math.log10(highest)) + 1)
     factors = (1, 2, 5) if math.log10(highest / lowest) < _FEW_DECADES else (1,)
     marks = (factor * 10.0**decade for decade in decades for factor in factors)
+    within = tuple(mark for mark in marks if lowest * (1 - 1e-9) <= mark <= highest * (1 + 1e-9))
+    return Scale("log", lowest, highest, within)
+
+
+def _binary(values: Sequence[float], low: float | None, high: float | None, *, fit: bool) -> Scale:
+    lowest, highest = low or min(values, default=1.0), high or max(values, default=1024.0)
+    if highest <= lowest * 1.0001:
+        lowest, highest = lowest / 2, lowest * 2
+    first, last = math.floor(math.log2(lowest) + 1e-9), math.ceil(math.log2(highest) - 1e-9)
+    if not fit:
+        lowest, highest = low or 2.0**first, high or 2.0**last
+    step = -(-(last - first) // _BINARY_TICKS_MAX) or 1
+    marks = (2.0**power for power in range(first, last + 1, step))
     within = tuple(mark for mark in marks if lowest * (1 - 1e-9) <= mark <= highest * (1 + 1e-9))
     return Scale("log", lowest, highest, within)
 

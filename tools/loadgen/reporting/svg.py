@@ -77,8 +77,8 @@ def lines(title: str, series: Sequence[Series], *, x: Axis, y: Axis, marks: Sequ
     thin = [Series(each.label, thinned(each.points), each.dashed) for each in series]
     xs = [point[0] for each in thin for point in each.points] + [mark.at for mark in marks if x.kind == "linear"]
     ys = [point[1] for each in thin for point in each.points if point[1] is not None]
-    across = scale(x.kind, xs, low=x.low, high=x.high, ticks=7, fit=True)
-    up = scale(y.kind, ys, low=y.low, high=y.high)
+    across = scale(x.kind, xs, low=x.low, high=x.high, ticks=7, fit=True, binary=x.unit == "bytes")
+    up = scale(y.kind, ys, low=y.low, high=y.high, binary=y.unit == "bytes")
     y_texts = axis_texts(up.ticks, y.unit, log=up.kind == "log")
     left = 12 + max((len(text) for text in y_texts), default=1) * _CHARACTER
     placed, rows = _rows_of(marks, across, left)
