@@ -36,7 +36,7 @@ _T = TypeVar("_T", int, float)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Synthetic:
-    """A stream without end, about 0.5 us a request, 0.8 us where half of them write, 1 us with inserts; 0.8 us a key in batches.
+    """A stream without end, about 0.5 us a request, 0.7 us where half of them write, 1 us with inserts; 1 us a key in batches.
 
     ``keys``: how many there are, at the start. ``sizes``: of the values written. ``expiry``: lives of what is written; None: the
     group's own. ``writes``, ``deletes``, ``modifies`` (read, then write the same key) and ``inserts`` (write a new key; only with
@@ -147,6 +147,9 @@ class Synthetic:
         ops = [op for op, share in shares.items() if share]
         if not ops:
             return lambda count: [read] * count
+        if len(ops) == 1:  # the usual mixes; three times as fast as below, and draws the same
+            op, share, uniform = ops[0], shares[ops[0]], random.random
+            return lambda count: [op if uniform() < share else read for _ in range(count)]
         # reads come last, so that what rounding leaves of the 1 is theirs
         cumulated = [*accumulate(shares[op] for op in ops), 1.0]
         return lambda count: random.choices([*ops, read], cum_weights=cumulated, k=count)
