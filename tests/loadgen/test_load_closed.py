@@ -117,7 +117,7 @@ def test_latencies_of_hits_and_misses_are_those_of_the_calls() -> None:
     shown = on_a_loop(run(FillingTarget(before=before), plan_of(uniform(1), Closed(callers=1), requests=30)))
     assert (shown["tiers"]["load"], shown["tiers"]["owner"]) == (1, 29)
     hits, misses = shown["latency_us"]["hits"], shown["latency_us"]["misses"]
-    assert misses["p50"] == misses["max"]
+    assert misses["p50"] == pytest.approx(misses["max"], rel=0.002)  # a place of the histogram
     assert misses["mean"] >= 19_000
     assert hits["p50"] >= 1_500
     assert shown["seconds"] >= 0.020 + 29 * 0.0015

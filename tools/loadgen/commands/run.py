@@ -59,7 +59,7 @@ _SHARE = click.FloatRange(0, 1)
     "--hot-shift-every", "shift_every", type=click.IntRange(1), help="Hotset: after so many requests others become hot."
 )
 @click.option(
-    "--value-size", help="Bytes written: 128, 64-4096, lognormal:MEDIAN,SIGMA or 64:90%,4096:10% (128; YCSB: 1000)."
+    "--value-size", help="Bytes written: 128, 64-4096, lognormal:median=M,sigma=S or 64:90%,4096:10% (128; YCSB: 1000)."
 )
 @click.option("--expiry", help="Lives of what is written: 30s or 10s-60s (the group's own).")
 @click.option("--writes", default=0.0, show_default=True, type=_SHARE, help="Share of requests that write.")
