@@ -12,21 +12,23 @@ from typing import Any
 from zmcache_loadgen.load.opening import opened
 from zmcache_loadgen.load.plan import Closed, Destination, Open, Plan
 from zmcache_loadgen.load.run import measure
-from zmcache_loadgen.workloads import Synthetic, Zipf
+from zmcache_loadgen.workloads import Synthetic, Workload, Zipf
 
 HOSTILE = "</svg><script>alert(1)</script> & \"quoted\" 'name'"
 
 
 @cache
 def _measured(target: str, rate: float | None, verify: bool) -> str:
-    plan = Plan(
-        destination=Destination(target=target),
-        workload=Synthetic(keys=200, distribution=Zipf(0.99), writes=0.2),
-        loop=Closed(callers=4) if rate is None else Open(rate=rate, arrivals="poisson"),
-        requests=600,
-        verify=verify,
-    )
-    return json.dumps(asyncio.run(measure(plan, opened, stop=asyncio.Event())))
+    workload = Synthetic(keys=200, distribution=Zipf(0.99), writes=0.2)
+    loop = Closed(callers=4) if rate is None else Open(rate=rate, arrivals="poisson")
+    return json.dumps(run(workload, loop, target=target, requests=600, verify=verify))
+
+
+def run(workload: Workload, loop: Closed | Open, *, target: str = "dict", **given: Any) -> dict[str, Any]:
+    """The figures of a run in this process, as JSON has them."""
+    plan = Plan(destination=Destination(target=target), workload=workload, loop=loop, **given)
+    found: dict[str, Any] = json.loads(json.dumps(asyncio.run(measure(plan, opened, stop=asyncio.Event()))))
+    return found
 
 
 def measured(target: str = "dict", *, rate: float | None = None, verify: bool = False) -> dict[str, Any]:

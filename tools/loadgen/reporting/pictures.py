@@ -96,7 +96,8 @@ def hits_over_time(result: Result) -> str:
 
 def by_tier(result: Result) -> str:
     """Where the answers came from."""
-    shown = {tier: count for tier, count in result.tiers.items() if count or tier not in ("hot", "found")}
+    always = ("owner", "load", "absent") if result.nodes else ("absent",)  # not every target has tiers
+    shown = {tier: count for tier, count in result.tiers.items() if count or tier in always}
     labels = [TIERS.get(tier, tier) for tier in shown]
     ratio = told(result.hit_ratio, "share")
     says = f"{whole(result.reads)} reads were answered; hit ratio {ratio}."

@@ -84,7 +84,7 @@ def verdicts_on(result: Result) -> list[Notice]:
 def _validity(result: Result) -> Notice:
     if result.valid:
         share = told(result.generator.cpu_share, "share")
-        text = f"The generator kept up: it was computing {share} of the time, so these figures are the target's."
+        text = f"The generator was not seen to be the bottleneck: it was computing {share} of the time."
         return Notice("good", "Valid.", text)
     reasons = "; ".join(result.bottlenecks) or "it did not say why"
     text = f"The generator was the bottleneck, so these figures are its own and not the target's: {reasons}."
