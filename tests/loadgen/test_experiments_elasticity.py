@@ -71,6 +71,18 @@ def test_a_lone_slow_second_of_a_noisy_machine_does_not_undo_the_recovery() -> N
     assert joined["p99_back_s"] == 2.0
 
 
+def test_what_happened_at_the_end_of_a_second_shows_in_the_next() -> None:
+    late = {**JOINED, "at_s": 5.97}
+    joined, _ = findings(seconds(20, p99_us={6: 50_000.0}), [JOIN, KILL], [(0.0, 0), (20.0, 0)], [late], keys=1000)[
+        "phases"
+    ]
+    assert joined["p99_back_s"] == 3.0
+
+
+def test_p99_that_never_rose_was_back_at_once() -> None:
+    assert [phase["p99_back_s"] for phase in found(seconds(20))["phases"]] == [0.0, 0.0]
+
+
 def test_queries_are_those_beyond_the_calm() -> None:
     counts = [(0.0, 0), (4.0, 8), (10.0, 70), (20.0, 100)]  # 2 a second before anything happened
     shown = found(seconds(20), counts)

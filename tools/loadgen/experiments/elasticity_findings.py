@@ -4,7 +4,7 @@ The calm is what lies before the first event: its mean hit ratio, the median of 
 lasts until the next one, or to the end.
 
 The hit ratio is back after the last second that was more than a point below the calm's: a strict rule, which a noisy second makes
-longer, never shorter. p99 is back with the first second, after the ring has learned of a join or after a kill, that is within twice
+longer, never shorter. p99 is back with the first whole second, after the ring has learned of a join or after a kill, that is within twice
 the calm's, as is the median of it and the two that follow: on a shared machine single seconds are above that in the calm, too, and
 ``calm.seconds_over`` tells how many.
 """
@@ -79,7 +79,7 @@ def _phase(
     # A node that starts takes nothing over before the ring says so; one that is dead is missed at once.
     from_s = change["at_s"] if change and event["what"].startswith("start") else at_s
     hits_back_s = _after_last_bad(rows, calm["hit_ratio"], at_s)
-    p99_back_s = _first_low(rows, calm["p99_us"], at_s, int(from_s))
+    p99_back_s = _first_low(rows, calm["p99_us"], at_s, from_s)
     return {
         "what": event["what"],
         "at_s": at_s,
@@ -110,14 +110,17 @@ def _after_last_bad(rows: Sequence[Row], calm_ratio: float, at_s: float) -> floa
     return None if bad[-1] == rows[-1]["second"] else round(bad[-1] + 1 - at_s, 3)
 
 
-def _first_low(rows: Sequence[Row], calm_p99_us: float, at_s: float, from_second: int) -> float | None:
-    """0.0 where it is that in which it happened; None where there is none."""
-    later = [row for row in rows if row["second"] >= from_second]
+def _first_low(rows: Sequence[Row], calm_p99_us: float, at_s: float, from_s: float) -> float | None:
+    """Of the whole seconds after ``from_s``. 0.0 where it is the first, and the one before was low, too; None where there is none."""
+    later = [row for row in rows if row["second"] >= int(from_s)]
     back = [_p99_is_back(row, calm_p99_us) for row in later]
-    for at, row in enumerate(later[: 1 - _TOGETHER]):
+    # What happened at the end of a second shows in the next one only.
+    for at in range(1, len(later) - _TOGETHER + 1):
         if back[at] and any(back[at + 1 : at + _TOGETHER]):  # two of three: so is their median
-            second: int = row["second"]
-            return round(max(0.0, second - at_s), 3)
+            if at == 1 and back[0]:
+                return 0.0
+            second: int = later[at]["second"]
+            return round(second - at_s, 3)
     return None
 
 

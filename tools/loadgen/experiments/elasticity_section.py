@@ -185,12 +185,13 @@ def _fine_print(record: Record) -> list[tuple[str, str]]:
     )
     cache = (
         f"{len(record['nodes'])} nodes, every value written before and room for all of them: what is loaded later is the price of a"
-        f" change. Lease {record['lease_s']:g} s (the default): until it is over the others stand in for a node that died,"
+        " change, and keys that are seldom asked for are loaded late."
+        f" Lease {record['lease_s']:g} s (the default): until it is over the others stand in for a node that died,"
         " and keep what they load for it for a short time only."
     )
     rules = (
         "recovered is when both are back: the hit ratio, after the last second that was more than one point below the calm's mean; p99,"
-        " with the first second that is within twice the calm's, as is the median of it and the next two. The calm's p99 is the median"
+        " with the first whole second that is within twice the calm's, as is the median of it and the next two. The calm's p99 is the median"
         f" of its seconds; {calm['seconds_over']} of its own {calm['seconds']} seconds were above twice that."
     )
     database = f"{record['database']['name']}; a query is {record['database']['query']}. Counted by {record['database']['counted_by']}."
