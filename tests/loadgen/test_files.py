@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from zmcache_loadgen.reporting.files import CannotWrite, check_writable, write_whole
+from zmcache_loadgen.files import CannotWrite, check_writable, write_whole
 
 
 def test_a_result_that_cannot_be_kept_is_known_before(tmp_path: Path) -> None:

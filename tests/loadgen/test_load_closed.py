@@ -108,6 +108,16 @@ def test_what_begins_in_the_warm_up_does_not_count() -> None:
     assert shown["warmup_s"] == 0.25
 
 
+def test_a_number_of_requests_is_that_of_those_that_count() -> None:
+    async def before(number: int, key: str) -> None:
+        await asyncio.sleep(0.001)
+
+    target = FillingTarget(before=before)
+    shown = on_a_loop(run(target, plan_of(uniform(10), Closed(callers=4), requests=50, warmup_s=0.1)))
+    assert len(target.asked) > 55
+    assert 50 <= shown["requests"] <= 54  # what was on its way to a caller when warm-up ended counts, too
+
+
 def test_latencies_of_hits_and_misses_are_those_of_the_calls() -> None:
     """Waits are counted from below only: this machine may be slow, and no call is shorter than its own wait."""
 

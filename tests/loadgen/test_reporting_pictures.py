@@ -150,9 +150,14 @@ def test_an_open_loop_shows_response_and_service_time_apart_and_a_closed_one_say
 
 def test_no_percentile_is_drawn_that_there_are_no_samples_for(tmp_path_factory: pytest.TempPathFactory) -> None:
     opened = read_results(kept(tmp_path_factory.mktemp("few"), "few", measured(rate=2000.0)))[0]  # of 600 requests
-    stops = json.loads(next(parsed(of_run(opened)[0]).iter("svg")).attrib["data-stops"])
-    service = [where for where, _, there in stops if any(text.startswith("service") for _, text in there)]
-    assert len(service) == 4  # the median, p90, p99 and the longest, but no p99.9
+    assert opened.percentiles.service
+    for points, latency in (
+        (opened.percentiles.all, opened.latency_us.all),
+        (opened.percentiles.service, opened.latency_us.all),
+    ):
+        *inner, (last, longest) = points
+        assert (last, longest) == (100.0, points[-1][1])
+        assert all((100.0 - percentile) / 100.0 * latency.count >= 1 for percentile, _ in inner)
 
 
 def test_events_are_marked_where_they_happened_and_before_what_they_caused(stormy: Result) -> None:

@@ -31,7 +31,7 @@ from .load.opening import opened
 from .load.plan import Plan
 from .load.run import Opener, measure, nothing_beside
 from .reporting import write_hgrm
-from .reporting.files import CannotWrite, check_writable, write_whole
+from .files import CannotWrite, check_writable, write_whole
 from .table import print_table
 
 BOTTLENECK = 4

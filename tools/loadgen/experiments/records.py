@@ -20,7 +20,7 @@ from typing import Final
 from ..errors import LoadgenError
 from ..machine import machine
 from ..reporting import Notice, Section, page, write_whole
-from ..reporting.files import CannotWrite
+from ..files import CannotWrite
 from .base import DatabaseChoice, Experiment, Record, Setting
 
 SCHEMA: Final = 1

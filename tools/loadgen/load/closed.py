@@ -23,14 +23,14 @@ _REQUESTS_PER_YIELD: Final = 64  # a target that answers without ever waiting wo
 
 
 class ClosedLoop:
-    """The callers, and what they share. What they record goes to ``executor.seen``, whichever that is at the time."""
+    """The callers, and what they share."""
 
     def __init__(self, executor: Executor, stream: Iterator[Request], callers: int) -> None:
         self.broken: TraceError | None = None
         self.stop_at_ns: float = math.inf
         """By `perf_counter_ns`: from then on nothing more is asked. May be set while it runs."""
         self.measured_from_ns = 0
-        """Requests that began earlier are not recorded."""
+        """Requests that began earlier do not count."""
         self._executor = executor
         self._stream = stream
         self._callers = callers
@@ -56,6 +56,7 @@ class ClosedLoop:
                 start_ns = clock()
                 if start_ns >= self.stop_at_ns:
                     return
+                seen = executor.seen if start_ns >= self.measured_from_ns else executor.unseen
                 if plain and request[0] == READ:
                     try:
                         outcome = (await read(request[2]))[0]  # type: ignore[arg-type]  # and one key
@@ -63,12 +64,11 @@ class ClosedLoop:
                     except TargetRefused:
                         raise
                     except Exception as exc:  # whatever a target raises is one failed request, and the run goes on
-                        outcome, end_ns = executor.failed(exc), clock()
-                    executor.seen.keys.add(request[1])  # type: ignore[arg-type]  # a READ has one token
+                        outcome, end_ns = seen.count_error(exc), clock()
+                    seen.keys.add(request[1])  # type: ignore[arg-type]  # a READ has one token
                 else:
-                    outcome, end_ns = await executor.run(request)
-                if start_ns >= self.measured_from_ns:
-                    executor.seen.responses.record(outcome, end_ns - start_ns)
+                    outcome, end_ns = await executor.run(request, seen)
+                seen.responses.record(outcome, end_ns - start_ns)
                 if outcome == "failed":
                     await asyncio.sleep(_PAUSE_AFTER_ERROR_S)
                 until_yield -= 1

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
-from itertools import islice
+from itertools import chain, islice, takewhile
 from time import perf_counter, perf_counter_ns
 from typing import Final
 
@@ -55,7 +55,7 @@ async def drive(plan: Plan, target: Target, *, stop: asyncio.Event, signals: Sig
         if plan.verify
         else None
     )
-    executor = Executor(target, _measurement(plan), plan.workload.seed, verifier)
+    executor = Executor(target, Measurement(None if closed else Recorder()), plan.workload.seed, verifier)
     workload = plan.workload.for_worker(plan.worker, plan.workers) if plan.workers > 1 else plan.workload
     stream = workload.requests()  # first: a trace that cannot be read says so before anything is asked
     watch = Watch()
@@ -67,7 +67,6 @@ async def drive(plan: Plan, target: Target, *, stop: asyncio.Event, signals: Sig
         loading.measured_from_ns = 1 << 62
         if await _until_stopped(loading.run(), stop):
             partial = INTERRUPTED
-        executor.seen = _measurement(plan)
     loop = _loop(plan, executor, stream, watch)
     began_s = perf_counter() + plan.warmup_s
     seconds = asyncio.create_task(_seconds(plan, executor, loop, watch, signals))
@@ -100,27 +99,29 @@ async def drive(plan: Plan, target: Target, *, stop: asyncio.Event, signals: Sig
     )
 
 
-def _measurement(plan: Plan) -> Measurement:
-    return Measurement(None if isinstance(plan.loop, Closed) else Recorder())
-
-
 def _loop(plan: Plan, executor: Executor, stream: Iterator[Request], watch: Watch) -> ClosedLoop | OpenLoop:
-    bounded = islice(stream, None if plan.requests is None else _share(plan.requests, plan))
+    if plan.requests is not None:
+        # What warm-up takes is not counted; from then on the bound is kept in C.
+        warming = takewhile(lambda _: perf_counter_ns() < loop.measured_from_ns, stream)
+        stream = chain(warming if plan.warmup_s else (), islice(stream, _share(plan.requests, plan)))
+    loop: ClosedLoop | OpenLoop
     if isinstance(plan.loop, Closed):
-        return ClosedLoop(executor, bounded, _share(plan.loop.callers, plan))
+        loop = ClosedLoop(executor, stream, _share(plan.loop.callers, plan))
+        return loop
     rate, kind = plan.loop.rate, plan.loop.arrivals
     due = None
     if kind != "recorded":
         assert rate is not None
         due = arrivals(rate, kind, plan.workload.seed, worker=plan.worker, workers=plan.workers)
-    return OpenLoop(
+    loop = OpenLoop(
         executor,
-        bounded,
+        stream,
         due,
         watch,
         max_in_flight=_share(plan.loop.max_in_flight, plan),
         finish_within_s=plan.destination.timeout_s + 1.0,
     )
+    return loop
 
 
 def _share(count: int, plan: Plan) -> int:
@@ -151,11 +152,9 @@ async def _seconds(plan: Plan, executor: Executor, loop: ClosedLoop | OpenLoop, 
     if plan.duration_s is not None:
         loop.stop_at_ns = loop.measured_from_ns + int(plan.duration_s * 1e9)
     await asyncio.sleep(plan.warmup_s)
-    if plan.warmup_s:
-        executor.seen = _measurement(plan)
     watch.start()
     signals.on_started()
-    started_s = perf_counter()
+    started_s = loop.measured_from_ns / 1e9
     while True:
         rows = len(executor.seen.rows)
         await asyncio.sleep(max(0.0, started_s + rows + 1 - perf_counter()))

@@ -21,37 +21,37 @@ Ended = tuple[Outcome, int]  # how, and when by `perf_counter_ns`
 
 
 class Executor:
-    """Carries requests out against one target. ``verifier`` None: values are slices of a pool, and nothing is checked."""
+    """Carries requests out against one target. ``verifier`` None: values are slices of a pool, and nothing is checked.
+
+    What is seen of a request goes to ``seen`` when it counts, and to ``unseen``, which nobody reads, when it does not: which
+    of the two is known when it begins, and stays so.
+    """
 
     def __init__(self, target: Target, seen: Measurement, seed: int | None, verifier: Verifier | None) -> None:
         self.seen = seen
+        self.unseen = seen.another()
         self.target = target
         self.verifier = verifier
         self._pool: Final = Pool(seed or 0)
 
-    async def run(self, request: Request) -> Ended:
-        """Carry one out. It does not raise but for `TargetRefused` and cancellation."""
+    async def run(self, request: Request, seen: Measurement) -> Ended:
+        """Carry one out; its keys and its error are counted in ``seen``. It does not raise but for `TargetRefused` and cancellation."""
         try:
-            outcome = await self._run(request)
+            outcome = await self._run(request, seen)
         except TargetRefused:
             raise
         except Exception as exc:  # whatever a target raises is one failed request, and the run goes on
-            outcome = self.failed(exc)
+            outcome = seen.count_error(exc)
         return outcome, perf_counter_ns()
 
-    def failed(self, exc: Exception) -> Outcome:
-        """One request ended with that."""
-        self.seen.count_error(exc)
-        return "failed"
-
-    async def _run(self, request: Request) -> Outcome:
+    async def _run(self, request: Request, seen: Measurement) -> Outcome:
         op, token, key, size, ttl_s, _ = request
         if op == READ_MANY:
-            self.seen.keys.add_all(cast("list[int | str]", token))
+            seen.keys.add_all(cast("list[int | str]", token))
             return await self._read_many(cast("list[str]", key))
         key = cast("str", key)
         if op in (READ, MODIFY):
-            self.seen.keys.add(cast("int | str", token))
+            seen.keys.add(cast("int | str", token))
             outcome = await self._read(key)
             if op == READ:
                 return outcome

@@ -80,7 +80,8 @@ def figures(
         "percentiles": {
             name: _percentiles(merged(outcomes[outcome] for outcome in CLASSES[name]))
             for name in ("all", "hits", "misses")
-        },
+        }
+        | {"service": [] if seen.services is None else _percentiles(merged(seen.services.values()))},
         "series": [series_row(row) for row in seen.rows],
         "events": [dict(event) for event in events],
         "generator": _generator(checks, intended, rate),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from .recorder import Counted, Outcome, Recorder, Second, merged
 from .selfcheck import SelfCheck
@@ -53,7 +53,11 @@ class Measurement:
     skipped: int = 0
     _skipped_before: int = 0
 
-    def count_error(self, exc: Exception) -> None:
+    def another(self) -> Measurement:
+        """An empty one of the same kind, which keeps no keys."""
+        return Measurement(None if self.services is None else Recorder(), keys=KeyTally(limit=0))
+
+    def count_error(self, exc: Exception) -> Literal["failed"]:
         """One request failed with that."""
         name = type(exc).__name__
         if name not in self.errors and len(self.errors) >= _MAX_CLASSES:
@@ -61,6 +65,7 @@ class Measurement:
         self.errors[name] += 1
         if name not in self.first_errors:
             self.first_errors[name] = " ".join(str(exc).split())[:_MAX_ERROR_CHARS]
+        return "failed"
 
     def cut_second(self) -> Row:
         """One more second is over."""

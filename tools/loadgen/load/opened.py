@@ -19,6 +19,7 @@ from typing import Final
 from ..errors import TargetRefused, TraceError
 from ..requests import Request
 from .execute import Executor
+from .measurement import Measurement
 from .selfcheck import Watch
 
 _TICK_S: Final = 0.001
@@ -89,7 +90,8 @@ class OpenLoop:
             if len(self._in_flight) >= self._max_in_flight:
                 self._executor.seen.skipped += measured
                 continue
-            task = asyncio.create_task(self._run(request, intended_ns, measured))
+            seen = self._executor.seen if measured else self._executor.unseen
+            task = asyncio.create_task(self._run(request, intended_ns, seen))
             self._in_flight.add(task)
             task.add_done_callback(self._in_flight.discard)
 
@@ -103,14 +105,13 @@ class OpenLoop:
         except TraceError as exc:
             self.broken = exc
 
-    async def _run(self, request: Request, intended_ns: int, measured: bool) -> None:
+    async def _run(self, request: Request, intended_ns: int, seen: Measurement) -> None:
         start_ns = perf_counter_ns()
         try:
-            outcome, end_ns = await self._executor.run(request)
+            outcome, end_ns = await self._executor.run(request, seen)
         except TargetRefused as exc:
             self._refused = exc
             return
-        seen = self._executor.seen
-        if measured and seen.services is not None:
-            seen.responses.record(outcome, end_ns - intended_ns)
+        seen.responses.record(outcome, end_ns - intended_ns)
+        if seen.services is not None:
             seen.services.record(outcome, end_ns - start_ns)

@@ -3,7 +3,6 @@
 Nothing here runs anything. What a run was like is read from its JSON, schema 2, and from nowhere else, so that an old
 result is shown like a fresh one. From the bottom, imports go down only:
 
-    files.py            a file that is whole or as it was
     numbers.py          numbers with their units, as people read them
     scales.py           where a value stands on an axis, and which values are written beside it
     svg.py              pictures: lines and bars, from plain data
@@ -25,7 +24,7 @@ An experiment makes its page with these names::
     write_whole(path, page("What the cache is worth", [section]))
 """
 
-from .files import CannotWrite, write_whole
+from ..files import CannotWrite, write_whole
 from .hgrm import write_hgrm
 from .page import Notice, Section, Table, page
 from .svg import Axis, Bars, Mark, Series, bars, lines

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from hdrh.histogram import HdrHistogram
 
-from .files import write_whole
+from ..files import write_whole
 
 NS_PER_MS: Final = 1_000_000
 _TICKS_PER_HALF: Final = 5  # the default of all ports

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from .numbers import told, whole
-from .results import Latency, Points, Result, Second
+from .results import Points, Result, Second
 from .svg import Axis, Bars, Mark, Series, bars, lines
 from .wording import TIERS
 
@@ -46,8 +46,7 @@ def by_percentile(result: Result) -> str:
     }
     series = [Series(label, tail(points, latency.count)) for label, (points, latency) in kinds.items() if points]
     if result.service_us is not None:
-        service = result.service_us.all
-        points = _summary(service)
+        points = tail(result.percentiles.service, result.service_us.all.count)
         series.insert(1, Series("service time, from the actual start", points, dashed=True))
     says = (
         "Response time counts from when a request was meant to leave, service time from when it left: what lies between is waiting."
@@ -151,19 +150,6 @@ def tail(points: Points, count: int) -> list[tuple[float, float | None]]:
     placed = [(100.0 / (100.0 - percentile), latency) for percentile, latency in points if percentile < 100.0]
     furthest = max([float(count), *(where for where, _ in placed)])
     return [*placed, *((furthest, latency) for percentile, latency in points if percentile >= 100.0)]
-
-
-def _summary(latency: Latency) -> list[tuple[float, float | None]]:
-    """The few percentiles that there are of it, no further than there are samples for."""
-    known = ((50.0, latency.p50), (90.0, latency.p90), (99.0, latency.p99), (99.9, latency.p999), (100.0, latency.max))
-    return tail(
-        [
-            (percentile, value)
-            for percentile, value in known
-            if value is not None and (percentile == 100.0 or 100.0 / (100.0 - percentile) <= latency.count)
-        ],
-        latency.count,
-    )
 
 
 def _rates(result: Result, counts: Sequence[int]) -> list[tuple[float, float | None]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from .files import CannotWrite, write_whole
+from ..files import CannotWrite, write_whole
 from .page import page
 from .results import NotAResult, Result, read_results
 from .sections import section_of, side_by_side

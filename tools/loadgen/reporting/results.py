@@ -53,11 +53,12 @@ Points = list[tuple[float, float]]
 
 
 class Percentiles(Struct, frozen=True):
-    """Of ``latency_us``; empty without samples."""
+    """Of ``latency_us``, and of ``service_us``; empty without samples."""
 
     all: Points = []
     hits: Points = []
     misses: Points = []
+    service: Points = []
 
 
 class Loop(Struct, frozen=True):

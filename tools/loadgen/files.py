@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import LoadgenError
+from .errors import LoadgenError
 
 
 class CannotWrite(LoadgenError):
