@@ -24,6 +24,7 @@ from rich.console import Console
 from .beside import Scripted
 from .errors import LoadgenError
 from .expect import Expectation, judge_all, print_verdicts
+from .files import CannotWrite, check_writable, write_whole
 from .live import drawing, live_screen
 from .load.drive import INTERRUPTED
 from .load.figures import Figures
@@ -31,7 +32,6 @@ from .load.opening import opened
 from .load.plan import Plan
 from .load.run import Opener, measure, nothing_beside
 from .reporting import write_hgrm
-from .files import CannotWrite, check_writable, write_whole
 from .table import print_table
 
 BOTTLENECK = 4

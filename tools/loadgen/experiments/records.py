@@ -18,9 +18,9 @@ from time import perf_counter
 from typing import Final
 
 from ..errors import LoadgenError
+from ..files import CannotWrite
 from ..machine import machine
 from ..reporting import Notice, Section, page, write_whole
-from ..files import CannotWrite
 from .base import DatabaseChoice, Experiment, Record, Setting
 
 SCHEMA: Final = 1
