@@ -137,6 +137,7 @@ def test_a_cancelled_experiment_leaves_no_server_behind(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("needs_postgres")
 def test_a_killed_generator_takes_its_server_with_it(folder: Path) -> None:
     command = [sys.executable, "-c", KILLED, str(folder)]
