@@ -37,6 +37,13 @@ def test_listed_etcd_servers_are_used_as_they_are() -> None:
     assert parse_cluster(TWO + "etcd: ['h:9', 'i:9']").node_config("a").discovery.etcd == ("h:9", "i:9")
 
 
+def test_the_lease_of_a_cluster_file_is_that_of_its_nodes() -> None:
+    discovery = parse_cluster(TWO + "etcd: ['h:9']\nlease: 3s").node_config("a").discovery
+    assert (discovery.etcd, discovery.lease_s) == (("h:9",), 3.0)
+    with pytest.raises(ConfigError, match=r"lease: expected .*, found '1ms'"):
+        parse_cluster(TWO + "lease: 1ms")
+
+
 def test_a_node_is_picked_by_argument_or_variable_and_else_all_are_named() -> None:
     assert parse_node(TWO, node_id="b").node.id == "b"
     assert parse_node(TWO, env={"ZMCACHE_NODE_ID": "a"}).node.id == "a"

@@ -225,6 +225,8 @@ class ClusterConfig(Section, frozen=True, kw_only=True):
     """The name under which nodes find each other."""
     etcd: ClusterEtcd | None = None
     """``embedded`` (started with the nodes), or the servers as host:port. None: a static list of the nodes below."""
+    lease_s: Lease = field(default=10.0, name="lease")
+    """With etcd: how soon a node that died without a word leaves the ring."""
     nodes: tuple[NodeSettings, ...]
     limits: Annotated[Limits, Written(_LimitsSection, _LimitsSection.make)] = Limits()
     groups: dict[Name, GroupConfig]
@@ -244,7 +246,7 @@ class ClusterConfig(Section, frozen=True, kw_only=True):
                 "expected to be told where etcd is (an embedded one is started by `zmcache up`)", path="etcd"
             )
         static = tuple(node.member() for node in self.nodes) if etcd is None else None
-        discovery = DiscoverySettings(etcd=etcd, static=static)
+        discovery = DiscoverySettings(etcd=etcd, lease_s=self.lease_s, static=static)
         return NodeConfig(
             cluster=self.cluster, node=by_id[node_id], discovery=discovery, limits=self.limits, groups=self.groups
         )
