@@ -170,6 +170,8 @@ class _Server:
         try:
             await made.wait_ended()
         finally:
+            # A second at most, also when cancelled: killed in the middle it leaves shared memory that nobody gives back.
+            await made.wait_ended(_END_LIMIT_S)
             made.kill()
         if made.ending != "exited with code 0":
             raise PostgresFailed(f"initdb {made.ending}: {made.last_line}")
