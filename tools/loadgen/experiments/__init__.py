@@ -2,11 +2,20 @@
 
 base              what an experiment is
 records           performing one, keeping its record, the page of all records
+database          what stands behind the cache: postgres, or sqlite; it counts its queries itself
+shop              what is in it, and the query that an application would ask
+sample_app        a handler of that application, with and without the cache
+database_page     words that the pages of several experiments share
+NAME              each experiment, with NAME_section for its page and other modules of its own beside it
 """
 
 from typing import Final
 
 from .base import Experiment
+from .database_load import EXPERIMENT as DATABASE_LOAD
+from .elasticity import EXPERIMENT as ELASTICITY
+from .latency import EXPERIMENT as LATENCY
+from .throughput import EXPERIMENT as THROUGHPUT
 
-EXPERIMENTS: Final[tuple[Experiment, ...]] = ()
+EXPERIMENTS: Final[tuple[Experiment, ...]] = (LATENCY, DATABASE_LOAD, THROUGHPUT, ELASTICITY)
 """In the order of the page."""
