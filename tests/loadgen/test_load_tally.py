@@ -57,6 +57,9 @@ def test_distinct_keys_are_counted_exactly_up_to_the_limit_and_said_to_be_more_b
     tally = KeyTally(limit=3)
     tally.add_all((1, 2, "1", 2, 1))
     assert tally.keys(to_be_sent=False) == Keys(3, True)
+    tally.settle()
+    tally.add(1)
+    assert tally.keys(to_be_sent=False) == Keys(3, True)
     tally.add(4)
     assert tally.keys(to_be_sent=False) == Keys(3, False)
 

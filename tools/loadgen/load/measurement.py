@@ -71,6 +71,7 @@ class Measurement:
         """One more second is over."""
         row = Row(len(self.rows), self.responses.cut_second(), self.skipped - self._skipped_before)
         self._skipped_before = self.skipped
+        self.keys.settle()
         self.rows.append(row)
         return row
 

@@ -9,7 +9,7 @@ before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from ..targets.base import NodeCounters
@@ -98,24 +98,29 @@ class KeyTally:
     """Which different keys were asked for: exact up to a limit, and "at least so many" beyond it."""
 
     def __init__(self, limit: int = 2_000_000) -> None:
-        """``limit`` bounds the memory: about 100 bytes an integer key, so 200 MB."""
+        """``limit`` bounds the memory: about 100 bytes an integer key, so 200 MB; and what comes between two calls of `settle`."""
         self._keys: set[int | str] = set()
         self._limit = limit
         self.exact = True
-
-    def add(self, key: int | str) -> None:
-        """Take one. 0.1 us."""
-        if len(self._keys) < self._limit:
-            self._keys.add(key)
-        elif key not in self._keys:
-            self.exact = False
+        self.add: Callable[[int | str], None] = self._keys.add
+        """Take one. It is the set's own until the limit is reached, since a request can afford no more than that."""
+        self.settle()
 
     def add_all(self, keys: Iterable[int | str]) -> None:
         """Take several."""
         for key in keys:
             self.add(key)
 
+    def settle(self) -> None:
+        """See whether the limit is reached. About once a second."""
+        if len(self._keys) >= self._limit:
+            self.add = self._miss
+
     def keys(self, *, to_be_sent: bool) -> Keys:
         """What was taken; with the tokens where another process is to add them to its own."""
         few = to_be_sent and len(self._keys) <= _TOKENS_SENT_MAX
         return Keys(len(self._keys), self.exact, frozenset(self._keys) if few else None)
+
+    def _miss(self, key: int | str) -> None:
+        if key not in self._keys:
+            self.exact = False

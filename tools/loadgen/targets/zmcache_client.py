@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import cast
 
 import zmcache
 
 from ..errors import TargetRefused, TargetUnavailable
-from .base import ABSENT, Answer, NodeCounters, Source
+from .base import ABSENT, Answer, NodeCounters
 
 
 class ZmcacheTarget:
@@ -37,7 +36,7 @@ class ZmcacheTarget:
             item = await self._fetch(key)
         except zmcache.UnknownGroup as exc:
             raise TargetRefused(str(exc)) from exc
-        return ABSENT if item is None else (cast("Source", item.source), item.value)
+        return ABSENT if item is None else (item.source, item.value)  # type: ignore[return-value]  # a cast is a call
 
     async def read_many(self, keys: list[str]) -> list[bytes | None]:
         """One `get_many`. Raises as `read` does, and `PartialResult` when some of the keys failed."""
