@@ -118,6 +118,7 @@ def test_postgresql_answers_what_is_known_counts_every_query_and_is_gone_afterwa
 
 
 @pytest.mark.usefixtures("needs_postgres")
+@pytest.mark.slow
 def test_a_cancelled_experiment_leaves_no_server_behind(folder: Path) -> None:
     urls: list[str] = []
 

@@ -49,6 +49,7 @@ def test_without_a_trace_the_page_says_how_to_give_one() -> None:
 TINY = Effort(exponents=(0.8, 1.2), keys=500, reads=5000, trace_reads=1000, live_reads=4000)
 
 
+@pytest.mark.slow
 def test_drawn_streams_a_trace_and_a_node(tmp_path: Path) -> None:
     trace = tmp_path / "web.trace"
     trace.write_bytes(struct.pack(">2000I", *(number * number % 211 for number in range(2000))))

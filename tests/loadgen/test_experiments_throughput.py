@@ -104,6 +104,7 @@ def test_a_picture_for_each_size_has_a_line_for_each_system() -> None:
     assert page("t", [shown])
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there_is_left_out_and_the_rest_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

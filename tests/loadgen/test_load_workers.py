@@ -63,6 +63,7 @@ def test_a_target_that_lives_in_one_process_is_refused() -> None:
         uvloop.run(shown_of(plan("dict", requests=1)))
 
 
+@pytest.mark.slow
 def test_nobody_there_is_the_workers_own_line() -> None:
     async def measured() -> None:
         server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)

@@ -257,6 +257,7 @@ def test_names_that_are_no_rows_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_a_bench_that_is_interrupted_leaves_no_process_behind(signum: signal.Signals, tmp_path: Path) -> None:
     code = "from zmcache_loadgen.cli import main; main()"
     options = ["--rows=gets-64-echo", "--runs=100", f"--json={tmp_path / 'b.json'}"]
