@@ -33,7 +33,8 @@ def test_the_page_tells_the_ratio_at_a_tenth_of_the_keys_and_the_best() -> None:
     assert "A real node had 61 % where the simulation says 60.8 %" in shown.says
     assert list(shown.notices) == []
     assert len(shown.pictures) == 2
-    assert ["web, 10 % of the keys", "100", "60 %", "80 %", "75 %"] in [list(row) for row in shown.tables[0].rows]
+    assert list(shown.tables[0].headings) == ["", "keys", "1 %", "10 %", "100 %"]
+    assert list(shown.tables[0].rows[1]) == ["web", "1,000", "20 % of 40 %", "60 % of 80 %", "90 % of 90 %"]
 
 
 def test_a_node_that_differs_from_the_simulation_is_a_notice_in_red() -> None:

@@ -70,21 +70,25 @@ def _notices(record: Record) -> list[Notice]:
 
 
 def _table(streams: Sequence[Stream], policy: str) -> Table:
+    """A row for each stream, a column for each size; sizes are the same shares of each stream's keys."""
     rows = []
     for stream in streams:
-        for point in stream["points"]:
-            share = point["items"] / stream["distinct"]
-            rows.append(
-                [
-                    f"{stream['name']}, {told(share, 'share')} of the keys",
-                    whole(point["items"]),
-                    told(point["hit_ratio"], "share"),
-                    told(point["best"], "share"),
-                    told(point["hit_ratio"] / point["best"], "share") if point["best"] else "-",
-                ]
-            )
-    headings = ["", "items", policy, "the best possible", f"of it {policy} has"]
-    return Table(headings, rows, "Hit ratio by the number of items that fit; all of one size")
+        ratios = [
+            f"{told(point['hit_ratio'], 'share')} of {told(point['best'], 'share')}" for point in stream["points"]
+        ]
+        rows.append([stream["name"], whole(stream["distinct"]), *ratios])
+    longest = max(streams, key=lambda stream: len(stream["points"]))
+    shares = [told(_rounded(point["items"] / longest["distinct"]), "share") for point in longest["points"]]
+    width = len(shares) + 2
+    rows = [[*row, *["-"] * (width - len(row))] for row in rows]
+    return Table(
+        ["", "keys", *shares], rows, f"Hit ratio with {policy}, of the best possible, by the share of the keys that fit"
+    )
+
+
+def _rounded(share: float) -> float:
+    """One significant digit: the sizes are whole numbers of items, and so not exactly these shares."""
+    return float(f"{share:.1g}")
 
 
 def _picture(stream: Stream, policy: str) -> str:
