@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from etcd_access import etcd_client, key_of
-from eventually import eventually_blocking
+from eventually import eventually, eventually_blocking
 from processes import Command, free_port, is_alive, running, taken_port
 
 import zmcache
@@ -106,6 +106,35 @@ def test_a_second_signal_stops_it_at_once_with_1(tmp_path: Path) -> None:
 
     with running("serve", str(file), folder=tmp_path) as node:
         asyncio.run(ask(node))
+
+
+def test_a_loader_that_swallows_its_cancellation_does_not_keep_the_process(tmp_path: Path) -> None:
+    stubborn = """
+import asyncio, pathlib
+
+async def load(key):
+    pathlib.Path("began-" + key).touch()
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            pass
+"""
+    file = write_node(tmp_path, drain="100ms", seconds=60)
+    (tmp_path / "slow_backend.py").write_text(stubborn)
+    with running("serve", str(file), folder=tmp_path) as node:
+        address = node.wait_line(r"serves at tcp://(\S+)")[1]
+
+        async def ask() -> None:
+            async with zmcache.connect(address) as client:
+                asking = asyncio.ensure_future(client.group("items").get("k"))
+                await eventually((tmp_path / "began-k").exists)
+                node.send(signal.SIGTERM)
+                await asyncio.gather(asking, return_exceptions=True)
+
+        asyncio.run(ask())
+        assert node.wait_end() == 0
+        assert any("left behind" in line for line in node.err)
 
 
 def test_a_port_in_use_is_one_line_with_the_file_and_the_place_in_it(tmp_path: Path) -> None:

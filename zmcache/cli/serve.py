@@ -22,7 +22,7 @@ import uvloop
 
 from zmcache.cli import collector
 from zmcache.cli.descriptors import raise_limit, warn_of_shortage
-from zmcache.cli.ending import FAILED, one_line
+from zmcache.cli.ending import FAILED, cancel_the_rest, one_line
 from zmcache.cli.files import read_cluster
 from zmcache.cli.logs import log_level_option, log_to_stderr
 from zmcache.cli.options import FILE
@@ -90,7 +90,9 @@ async def _live(config: NodeConfig, parent_pipe: int | None) -> int:
         drained = await unless(stop.asked_again, node.drain())
         await node.stop()
         _log.info("%s stopped%s", node.member.node_id, "" if drained else " at once, what was in flight is lost")
-        return 0 if drained else FAILED
+        code = 0 if drained else FAILED
+        await cancel_the_rest(code)
+        return code
 
 
 def _log_reason(reason: str) -> None:

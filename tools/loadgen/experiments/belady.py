@@ -31,9 +31,8 @@ def most_hits(tokens: Sequence[int], after: Sequence[int], items: int) -> int:
     """
     never = len(tokens)
     held: set[int] = set()
-    furthest: list[
-        int
-    ] = []  # a heap of negated places; those that were reached are not taken out, and stand at its end
+    # A heap of negated places; those that were reached are not taken out, and stand at its end.
+    furthest: list[int] = []
     hits = 0
     for at, needed in enumerate(after):
         if at in held:

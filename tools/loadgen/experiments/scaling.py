@@ -2,6 +2,9 @@
 
 1. Live: 1, 2, 4 and 8 nodes, each a process with the same budget, are asked the same by the same callers. More nodes hold more keys. All of them,
    and the generator, share this machine's processors, so more nodes cannot answer more here; the processor time of a request is what to look at.
+   They are asked in rounds, the smallest cluster first in one and last in the next, so that what else the machine does falls on all; of the
+   rounds the one with the median cost counts. The largest cluster is asked once more in each, by as many callers for each node as the one
+   node has: the same callers on more nodes make smaller batches for each, and what that costs is not what the nodes cost.
 2. Simulated, on the product's own ring: 10, 100 and 1,000 nodes. How even the shares are, which keys change owners when a node comes or goes, and
    what a new ring costs.
 """
@@ -10,49 +13,39 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
-from ..bench.servers import LOOPBACK, free_port
-from ..cluster import Cluster
-from ..load.opening import opened
-from ..load.plan import Closed, Destination, Plan
-from ..load.run import measure
-from ..simulation import budget_bytes, ring_figures
+from ..simulation import ring_figures
 from ..workloads import Synthetic, Zipf
 from .base import Experiment, Record, Setting
+from .scaling_live import Load, ask
 from .scaling_section import section
 
-_GROUP: Final = "items"
-_VALUE_BYTES: Final = 128
 _EXPONENT: Final = 0.99
-_ESTABLISHED: Final = "01"  # as /proc/net/tcp writes it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effort:
-    """How much is asked. Each node holds ``node_share`` of ``keys``; it is asked for ``seconds`` after ``warmup_s``. ``ring_keys`` are looked
-    up in each simulated ring, before and after.
+    """How much is asked. Each node holds ``node_share`` of ``keys``; in each of ``rounds`` it is asked for ``seconds`` after ``warmup_s``.
+    ``ring_keys`` are looked up in each simulated ring, before and after, and ``asked`` requests for them are drawn.
     """
 
     live: Sequence[int] = (1, 2, 4, 8)
-    keys: int = 50_000
+    rounds: int = 3
+    keys: int = 20_000
     node_share: float = 0.1
     callers: int = 64
-    seconds: float = 8.0
-    warmup_s: float = 6.0
+    seconds: float = 5.0
+    warmup_s: float = 2.0
     simulated: Sequence[int] = (10, 100, 1_000)
     ring_keys: int = 200_000
     asked: int = 500_000
 
 
-QUICK: Final = Effort(live=(1, 2, 4), keys=20_000, seconds=3.0, warmup_s=3.0, ring_keys=50_000, asked=100_000)
+QUICK: Final = Effort(live=(1, 2, 4), rounds=1, seconds=3.0, ring_keys=50_000, asked=100_000)
 
 
 async def run(setting: Setting) -> Record:
@@ -62,108 +55,68 @@ async def run(setting: Setting) -> Record:
 
 async def measured(setting: Setting, effort: Effort) -> Record:
     """The same, with so much effort."""
-    live = []
-    for nodes in effort.live:
-        setting.say(f"{nodes} {'node' if nodes == 1 else 'nodes'}, {effort.callers} callers")
-        live.append(await _live(setting, effort, nodes))
-    rings = []
-    ring_keys = [f"key:{number}" for number in range(effort.ring_keys)]
-    drawn = Synthetic(keys=effort.ring_keys, distribution=Zipf(_EXPONENT), seed=setting.seed, prefix="key:")
-    asked = [str(request[2]) for request in islice(drawn.requests(), effort.asked)]
-    for nodes in effort.simulated:
-        setting.say(f"a ring of {nodes:,} nodes")
-        figures = await asyncio.to_thread(ring_figures, nodes, ring_keys, asked)
-        rings.append({**figures._asdict(), "connections": nodes - 1})
+    *live, crowd = await _live(setting, effort)
     return {
         "cores": os.cpu_count(),
         "callers": effort.callers,
         "keys": effort.keys,
         "node_share": effort.node_share,
         "exponent": _EXPONENT,
+        "rounds": effort.rounds,
+        "seconds_each": effort.seconds,
         "live": live,
+        "crowd": crowd,
         "ring_keys": effort.ring_keys,
-        "rings": rings,
+        "rings": await _rings(setting, effort),
     }
 
 
-async def _live(setting: Setting, effort: Effort, nodes: int) -> dict[str, Any]:
-    ports = [free_port() for _ in range(nodes)]
-    file = setting.folder / f"{nodes}-nodes.yaml"
-    file.write_text(yaml.safe_dump(_cluster(effort, ports)))
-    costs: list[Mapping[str, object]] = []
-    async with Cluster.from_file(file) as cluster:
-        pids = [serving.pid for serving in cluster.serving.values()]
-        connections: list[int] = []
-
-        @asynccontextmanager
-        async def watched() -> AsyncIterator[Sequence[Mapping[str, object]]]:
-            before_s = sum(map(cpu_s, pids))
-            try:
-                yield ()
-            finally:
-                connections.append(connections_at(ports))
-                costs.append({"cpu_s": sum(map(cpu_s, pids)) - before_s})
-
-        plan = Plan(
-            destination=Destination(target=f"zmcache:{','.join(cluster.addresses)}", group=_GROUP),
-            workload=Synthetic(keys=effort.keys, distribution=Zipf(_EXPONENT), seed=setting.seed),
-            loop=Closed(callers=effort.callers),
-            duration_s=effort.seconds,
-            warmup_s=effort.warmup_s,
-        )
-        shown = await measure(plan, opened, stop=asyncio.Event(), beside=watched)
-    return _figures(nodes, shown, float(str(costs[0]["cpu_s"])), connections[0])
+async def _live(setting: Setting, effort: Effort) -> list[dict[str, Any]]:
+    """Each cluster with the same callers; last the largest with as many for each node."""
+    load = Load(
+        keys=effort.keys,
+        exponent=_EXPONENT,
+        node_share=effort.node_share,
+        callers=effort.callers,
+        seconds=effort.seconds,
+        warmup_s=effort.warmup_s,
+        seed=setting.seed,
+    )
+    cells = [(nodes, effort.callers) for nodes in effort.live]
+    cells.append((effort.live[-1], effort.callers * effort.live[-1]))
+    found: dict[tuple[int, int], list[dict[str, Any]]] = {cell: [] for cell in cells}
+    for turn in range(effort.rounds):
+        setting.say(f"clusters of {', '.join(map(str, effort.live))}: round {turn + 1} of {effort.rounds}")
+        for nodes, callers in cells if turn % 2 == 0 else reversed(cells):
+            found[nodes, callers].append(await ask(setting.folder, nodes, replace(load, callers=callers)))
+    return [of_rounds(rows) for rows in found.values()]
 
 
-def _cluster(effort: Effort, ports: Sequence[int]) -> dict[str, Any]:
-    items = max(1, round(effort.keys * effort.node_share))
-    group = {
-        # What hot copies would take is taken from nobody: clients ask the owner, so there are none.
-        "budget": budget_bytes(items, _VALUE_BYTES, key="key:0"),
-        "hot_share": 0,
-        "loader": {"import": "zmcache.examples:echo", "batch": True},
-    }
-    nodes = [
-        {"id": f"node-{number}", "listen": f"tcp://{LOOPBACK}:{port}", "drain_timeout": "0s"}
-        for number, port in enumerate(ports, 1)
-    ]
-    return {"cluster": "scaling", "nodes": nodes, "groups": {_GROUP: group}}
-
-
-def _figures(nodes: int, shown: dict[str, Any], node_cpu_s: float, connections: int) -> dict[str, Any]:
-    requests = [node["requests"] for node in shown["nodes"].values()]
-    answered = max(1, shown["requests"])
+def of_rounds(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The round with the median cost, how far the rounds lie apart, and whatever went wrong in any of them."""
+    costs = sorted(row["node_cpu_us"] for row in rows)
+    median = sorted(rows, key=lambda row: row["node_cpu_us"])[len(rows) // 2]
     return {
-        "nodes": nodes,
-        "requests_per_s": shown["requests_per_s"],
-        "failed": shown["errors"]["total"],
-        "hit_ratio": shown["hit_ratio"],
-        "p50_us": shown["latency_us"]["all"]["p50"],
-        "p99_us": shown["latency_us"]["all"]["p99"],
-        "fullest": round(max(requests) * len(requests) / max(1, sum(requests)), 3),
-        "node_cpu_us": round(node_cpu_s / answered * 1e6, 2),
-        "generator_cpu_us": round(shown["generator"]["cpu_share"] * shown["seconds"] / answered * 1e6, 2),
-        "connections": connections,
-        "valid": shown["valid"],
-        "bottlenecks": shown["bottlenecks"],
+        **median,
+        "costs_us": costs,
+        "rates": sorted(row["requests_per_s"] for row in rows),
+        "failed": sum(row["failed"] for row in rows),
+        "valid": all(row["valid"] for row in rows),
+        "bottlenecks": list(dict.fromkeys(reason for row in rows for reason in row["bottlenecks"])),
     }
 
 
-def cpu_s(pid: int) -> float:
-    """The processor time that a process has taken, in seconds; 0.0 of one that is gone."""
-    try:
-        # The name, in brackets, may hold anything; user and system time are the 12th and 13th field after it.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def connections_at(ports: Sequence[int]) -> int:
-    """How many TCP connections stand at these ports of this machine; each is counted once, where it was accepted."""
-    wanted = {f"{port:04X}" for port in ports}
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return sum(row[1].rpartition(":")[2] in wanted and row[3] == _ESTABLISHED for row in rows)
+async def _rings(setting: Setting, effort: Effort) -> list[dict[str, Any]]:
+    keys = [f"key:{number}" for number in range(effort.ring_keys)]
+    drawn = Synthetic(keys=effort.ring_keys, distribution=Zipf(_EXPONENT), seed=setting.seed, prefix="key:")
+    asked = [str(request[2]) for request in islice(drawn.requests(), effort.asked)]
+    rings = []
+    for nodes in effort.simulated:
+        setting.say(f"a ring of {nodes:,} nodes")
+        figures = await asyncio.to_thread(ring_figures, nodes, keys, asked)
+        # A node opens a connection to another when it first needs it, so at most one to each.
+        rings.append({**figures._asdict(), "connections": nodes - 1})
+    return rings
 
 
 EXPERIMENT: Final = Experiment(

@@ -14,32 +14,42 @@ Row = Mapping[str, Any]
 
 def section(record: Record) -> Section:
     """The page of a record."""
-    live, rings = record["live"], record["rings"]
+    live, crowd, rings = record["live"], record["crowd"], record["rings"]
     return Section(
         title="Scaling",
         says=_says(record),
         notices=_notices(record),
         key=_key(live, rings),
-        tables=[_live_table(live), _ring_table(rings)],
-        pictures=[_hits(live), _cost(live), _moved(rings), _fullest(live, rings)],
+        tables=[_live_table([*live, crowd]), _ring_table(rings)],
+        pictures=[
+            _hits(live),
+            _cost(live, crowd),
+            _rate(live, crowd, record["cores"]),
+            _moved(rings),
+            _fullest(live, rings),
+        ],
         fine_print=_fine_print(record),
     )
 
 
 def _says(record: Record) -> str:
     live, rings = record["live"], record["rings"]
-    first, last, largest = live[0], live[-1], rings[-1]
+    first, last, crowd, largest = live[0], live[-1], record["crowd"], rings[-1]
     return (
         f"From {_nodes(first)} to {_nodes(last)} of {told(record['node_share'], 'share')} of the keys each, the hit ratio goes from"
         f" {told(first['hit_ratio'], 'share')} to {told(last['hit_ratio'], 'share')}, and a request costs the nodes"
         f" {significant(first['node_cpu_us'])} µs of processor time with {_nodes(first)} and {significant(last['node_cpu_us'])} µs with"
-        f" {_nodes(last)}. In a ring of {largest['nodes']:,} nodes the fullest owns {significant(largest['fullest'])} times the mean, and"
+        f" {_nodes(last)}, asked by {first['callers']} callers; asked by as many for each node, {significant(crowd['node_cpu_us'])} µs. In a ring of {largest['nodes']:,} nodes the fullest owns {significant(largest['fullest'])} times the mean, and"
         f" a node that joins moves {told(largest['joined'], 'share')} of the keys, where {told(1 / (largest['nodes'] + 1), 'share')} is ideal."
     )
 
 
 def _nodes(row: Row) -> str:
     return "1 node" if row["nodes"] == 1 else f"{row['nodes']:,} nodes"
+
+
+def _asked(row: Row) -> str:
+    return f"{_nodes(row)}, {row['callers']:,} callers"
 
 
 def _notices(record: Record) -> list[Notice]:
@@ -50,17 +60,18 @@ def _notices(record: Record) -> list[Notice]:
             f"all nodes and the generator share {record['cores']} processors: the rate cannot grow here as it would on machines of their own.",
         )
     ]
-    failed = sum(row["failed"] for row in record["live"])
+    live = [*record["live"], record["crowd"]]
+    failed = sum(row["failed"] for row in live)
     if failed:
         found.append(Notice("bad", "Not all were answered", f"{failed:,} requests failed."))
-    limited = [row for row in record["live"] if not row["valid"]]
+    limited = [row for row in live if not row["valid"]]
     if limited:
         reasons = "; ".join(dict.fromkeys(reason for row in limited for reason in row["bottlenecks"]))
         found.append(
             Notice(
                 "warn",
                 "The generator's own limit",
-                f"with {', '.join(map(_nodes, limited))} (* in the table): {reasons}.",
+                f"with {', '.join(map(_asked, limited))} (* in the table): {reasons}.",
             )
         )
     return found
@@ -82,13 +93,14 @@ def _key(live: Sequence[Row], rings: Sequence[Row]) -> list[tuple[str, str]]:
 def _live_table(live: Sequence[Row]) -> Table:
     rows = [
         [
-            _nodes(row),
+            _asked(row),
             whole(row["requests_per_s"]) + ("" if row["valid"] else " *"),
             told(row["hit_ratio"], "share"),
             f"{row['fullest']:.2f}",
             told(row["p50_us"], "us"),
             told(row["p99_us"], "us"),
             told(row["node_cpu_us"], "us"),
+            f"{told(min(row['costs_us']), 'us')} to {told(max(row['costs_us']), 'us')}",
             told(row["generator_cpu_us"], "us"),
             whole(row["connections"]),
         ]
@@ -102,6 +114,7 @@ def _live_table(live: Sequence[Row]) -> Table:
         "p50",
         "p99",
         "nodes' CPU a request",
+        "rounds",
         "generator's",
         "connections",
     ]
@@ -141,9 +154,12 @@ def _hits(live: Sequence[Row]) -> str:
     )
 
 
-def _cost(live: Sequence[Row]) -> str:
+def _cost(live: Sequence[Row], crowd: Row) -> str:
+    first, last = live[0], live[-1]
+    each = f"the nodes, {first['callers']} callers for each node"
     series = [
-        Series("the nodes together", [(row["nodes"], row["node_cpu_us"]) for row in live]),
+        Series(f"the nodes, {first['callers']} callers in all", [(row["nodes"], row["node_cpu_us"]) for row in live]),
+        Series(each, [(row["nodes"], row["node_cpu_us"]) for row in (first, crowd)]),
         Series("the client and the generator", [(row["nodes"], row["generator_cpu_us"]) for row in live], dashed=True),
     ]
     return lines(
@@ -151,7 +167,25 @@ def _cost(live: Sequence[Row]) -> str:
         series,
         x=Axis("nodes", kind="log"),
         y=Axis("processor time a request", "us", low=0.0),
-        says="More nodes mean smaller batches for each, which cost more a request; misses cost more than hits.",
+        says=f"{_asked(last)}: {told(last['node_cpu_us'], 'us')}; {_asked(crowd)}: {told(crowd['node_cpu_us'], 'us')}."
+        " What the callers of one moment ask a node goes in one message, so fewer callers for each node make smaller batches.",
+    )
+
+
+def _rate(live: Sequence[Row], crowd: Row, cores: int) -> str:
+    series = [
+        Series(f"{live[0]['callers']} callers in all", [(row["nodes"], row["requests_per_s"]) for row in live]),
+        Series(
+            f"{live[0]['callers']} callers for each node",
+            [(row["nodes"], row["requests_per_s"]) for row in (live[0], crowd)],
+        ),
+    ]
+    return lines(
+        "Requests a second by the number of nodes, all on one machine",
+        series,
+        x=Axis("nodes", kind="log"),
+        y=Axis("requests", "a second", low=0.0),
+        says=f"The nodes and the generator share {cores} processors: this is no picture of what machines of their own would answer.",
     )
 
 
@@ -188,8 +222,10 @@ def _fine_print(record: Record) -> list[tuple[str, str]]:
     return [
         (
             "live",
-            f"{record['callers']} callers of one client, Zipf {record['exponent']:g} over {record['keys']:,} keys; each node holds"
-            f" {told(record['node_share'], 'share')} of them; warm-up before.",
+            f"{record['callers']} callers of one client (and in the last row as many for each node), Zipf {record['exponent']:g} over {record['keys']:,} keys; each node holds"
+            f" {told(record['node_share'], 'share')} of them. All were written before, and a warm-up followed. Of"
+            f" {record['rounds']} {'round' if record['rounds'] == 1 else 'rounds'} of {record['seconds_each']:g} s the one with the"
+            " median cost is shown, and how far the costs lay apart.",
         ),
         (
             "simulated",
