@@ -39,7 +39,8 @@ def _says(record: Record) -> str:
         f"From {_nodes(first)} to {_nodes(last)} of {told(record['node_share'], 'share')} of the keys each, the hit ratio goes from"
         f" {told(first['hit_ratio'], 'share')} to {told(last['hit_ratio'], 'share')}, and a request costs the nodes"
         f" {significant(first['node_cpu_us'])} µs of processor time with {_nodes(first)} and {significant(last['node_cpu_us'])} µs with"
-        f" {_nodes(last)}, asked by {first['callers']} callers; asked by as many for each node, {significant(crowd['node_cpu_us'])} µs. In a ring of {largest['nodes']:,} nodes the fullest owns {significant(largest['fullest'])} times the mean, and"
+        f" {_nodes(last)}, asked by {first['callers']} callers; asked by as many for each node, {significant(crowd['node_cpu_us'])} µs."
+        f" In a ring of {largest['nodes']:,} nodes the fullest owns {significant(largest['fullest'])} times the mean, and"
         f" a node that joins moves {told(largest['joined'], 'share')} of the keys, where {told(1 / (largest['nodes'] + 1), 'share')} is ideal."
     )
 
@@ -222,7 +223,8 @@ def _fine_print(record: Record) -> list[tuple[str, str]]:
     return [
         (
             "live",
-            f"{record['callers']} callers of one client (and in the last row as many for each node), Zipf {record['exponent']:g} over {record['keys']:,} keys; each node holds"
+            f"{record['callers']} callers of one client (and in the last row as many for each node), Zipf"
+            f" {record['exponent']:g} over {record['keys']:,} keys; each node holds"
             f" {told(record['node_share'], 'share')} of them. All were written before, and a warm-up followed. Of"
             f" {record['rounds']} {'round' if record['rounds'] == 1 else 'rounds'} of {record['seconds_each']:g} s the one with the"
             " median cost is shown, and how far the costs lay apart.",
