@@ -180,6 +180,29 @@ def test_a_broken_mapping_and_an_exception_without_a_text_are_answers_too() -> N
     desk_test(test)
 
 
+class Rude(BaseException):
+    """What no `except Exception` catches."""
+
+
+def test_what_raises_even_while_it_is_looked_at_is_an_answer_and_the_key_can_be_loaded_again() -> None:
+    class Untold(Exception):
+        def __str__(self) -> str:
+            raise Rude
+
+    class Broken(dict[str, bytes]):
+        def get(self, key: str, default: object = None) -> Any:
+            raise Rude
+
+    async def test(desk: Desk, loader: ScriptedLoader) -> None:
+        for answer in (raising(Untold()), lambda keys: Broken()):
+            loader.answer = answer
+            assert isinstance(await desk.error(desk.ask("k")), LoaderFailed)
+        loader.answer = None
+        assert (await desk.result(desk.ask("k"))).value == value_of("k")
+
+    desk_test(test)
+
+
 class InHand:
     """Something that a loader has in a variable when it fails."""
 

@@ -243,7 +243,9 @@ class Loading:
         try:
             if isinstance(found, Mapping):
                 return {key: self._outcome(key, found.get(key)) for key in keys}
-        except Exception as exc:  # a mapping of the loader's own making may raise
+        except (
+            BaseException
+        ) as exc:  # a mapping of the loader's own making may raise anything, and nobody but us would hear
             return dict.fromkeys(keys, failure(self._translated(exc)))
         return dict.fromkeys(
             keys,
@@ -273,7 +275,7 @@ class Loading:
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # an exception of the loader's own making: its callers must hear of it all the same
+    except BaseException:  # an exception of the loader's own making: its callers must hear of it all the same
         return "(its text cannot be had)"
 
 

@@ -22,7 +22,7 @@ from zmcache.client.route import Route
 from zmcache.core.calls import check_timeout
 from zmcache.core.wire import FIRST_ERROR, GET, SET, Answer, check_key
 from zmcache.deadlines import RESOLUTION_S
-from zmcache.errors import DeadlineExceeded, PeerUnavailable, ZmcacheError, from_code
+from zmcache.errors import DeadlineExceeded, LifecycleError, PeerUnavailable, ZmcacheError, from_code
 from zmcache.peers.batch import Batch
 from zmcache.peers.channel import Channel
 
@@ -83,8 +83,8 @@ class Asking:
                 for key in mine:
                     futures[key] = self.ask(key, timeout)
                 continue
-            for at in range(0, len(mine), channel.limits.keys):
-                part = mine[at : at + channel.limits.keys]
+            for at in range(0, len(mine), channel.keys_that_fit):
+                part = mine[at : at + channel.keys_that_fit]
                 bulk = Bulk(part, flights, self, self._loop.create_future())
                 batch = channel.open_batch(bulk, GET, self.name)
                 bulk.ask(batch, batch.opened_s + timeout_s)
@@ -92,6 +92,8 @@ class Asking:
         return bulks, futures
 
     def _join(self, key: str, flight: Flight | Bulk, future: asyncio.Future[Row], timeout: float | None) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            raise LifecycleError("the client belongs to another event loop, or to the process before a fork")
         deadline_s = self._clock() + (self._timeout_s if timeout is None else check_timeout(timeout))
         if isinstance(flight, Bulk):
             flight.join(key, future, deadline_s)

@@ -20,7 +20,7 @@ from zmcache.core.calls import DEFAULT_TIMEOUT_S, check_timeout
 from zmcache.core.ring import Epoch, Member, Ring
 from zmcache.core.wire import STATS, TOPOLOGY, Figures, Limits, Members, Reply
 from zmcache.deadlines import Deadlines
-from zmcache.errors import ConfigError, LifecycleError, PeerUnavailable, ProtocolError, ZmcacheError
+from zmcache.errors import ConfigError, LifecycleError, PeerUnavailable, ProtocolError, UnknownGroup, ZmcacheError
 from zmcache.peers.channel import Channel, State
 from zmcache.peers.mesh import Mesh
 from zmcache.transport.base import Transport
@@ -94,7 +94,9 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close connections; calls under way fail with `PeerUnavailable`. Idempotent."""
+        """Close connections; calls under way fail with `PeerUnavailable`. Idempotent. Raises `LifecycleError` in another loop or process."""
+        if self._loop is not None:
+            self._check_place()
         refreshing, self._refreshing = self._refreshing, None
         if refreshing is not None:
             refreshing.cancel()
@@ -112,6 +114,7 @@ class Client:
         self._ready()
         group = self._groups.get(name)
         if group is None:
+            _check_group(name)
             assert self._route is not None
             assert self._wake is not None
             group = self._groups[name] = ClientGroup(name, self._route, self._timeout_s, self._wake.set)
@@ -142,11 +145,14 @@ class Client:
     def _ready(self) -> Mesh:
         if self._mesh is None:
             raise LifecycleError("the client is not open: use it inside `async with zmcache.connect(...) as cache`")
+        self._check_place()
+        return self._mesh
+
+    def _check_place(self) -> None:
         if self._pid != os.getpid():
             raise LifecycleError("the client was made before a fork; each process needs one of its own")
         if asyncio.get_running_loop() is not self._loop:
             raise LifecycleError("the client belongs to another event loop; make one in each loop")
-        return self._mesh
 
     # -- topology --------------------------------------------------------------------------------------------------
 
@@ -277,3 +283,15 @@ def make_client(
         limits=limits or Limits(),
         make_transport=make_transport,
     )
+
+
+def _check_group(name: object) -> None:
+    """Raises `UnknownGroup` for what no frame can hold: it would be found out only when others' requests stand beside it."""
+    if not isinstance(name, str) or not name:
+        raise UnknownGroup(
+            f"a group's name is text, not {type(name).__name__}" if name != "" else "a group's name is empty"
+        )
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise UnknownGroup("a group's name is not valid Unicode text") from None

@@ -38,6 +38,10 @@ class Item(NamedTuple):
     source: str
 
 
+MAX_TIMEOUT_S: Final = 365 * 86400.0
+"""Longer than anybody waits, and short enough for every clock and timer on the way."""
+
+
 def ttl_to_ms(ttl: Ttl) -> int:
     """A ``ttl=`` argument as it stands in a frame. Raises `InvalidTtl` unless it is None, left out, or above zero and finite."""
     if ttl is UNSET:
@@ -47,13 +51,21 @@ def ttl_to_ms(ttl: Ttl) -> int:
     seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise InvalidTtl(f"an expiry is a number of seconds, a timedelta or None, not {type(ttl).__name__}")
-    if not math.isfinite(seconds) or seconds <= 0 or seconds * 1000 > MAX_TTL_MS:
-        raise InvalidTtl(f"an expiry of {seconds} s; it must be above zero and at most a hundred years (None: never)")
+    # Comparisons alone: a whole number may be too large for every other operation.
+    if not 0 < seconds <= MAX_TTL_MS / 1000:
+        raise InvalidTtl(
+            f"an expiry of {_told(seconds)} s; it must be above zero and at most a hundred years (None: never)"
+        )
     return math.ceil(seconds * 1000)
 
 
 def check_timeout(timeout: float) -> float:
-    """Return a ``timeout=`` argument. Raises `RequestError` unless it is a finite number of seconds above zero."""
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < math.inf:
-        raise RequestError(f"a timeout is a finite number of seconds above zero, not {timeout!r}")
+    """Return a ``timeout=`` argument. Raises `RequestError` unless it is a number of seconds above zero, a year at most."""
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout <= MAX_TIMEOUT_S:
+        raise RequestError(f"a timeout is a finite number of seconds above zero, a year at most, not {_told(timeout)}")
     return timeout
+
+
+def _told(value: object) -> str:
+    """As text, unless it is a number whose digits nobody wants to read (or Python refuses to write)."""
+    return "that many" if isinstance(value, int) and abs(value) >= 10**20 else repr(value)

@@ -28,6 +28,9 @@ still be read, so that the sender can be told.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Final
+
 import msgpack
 
 from zmcache.core.messages import (
@@ -130,6 +133,9 @@ __all__ = [
     "header",
 ]
 
+_NESTS_BYTES: Final = 16_384
+_LISTS_MAX: Final = 16  # the message itself and a column for each of its fields
+
 # One packer serves the process: pack() of plain data never lets another thread in half-way, and it empties itself after an error.
 _pack = msgpack.Packer(autoreset=True, use_bin_type=True).pack
 
@@ -152,6 +158,8 @@ def decode(frame: bytes, limits: Limits) -> Message:
             max_ext_len=0,
             max_str_len=limits.message_bytes,
             max_bin_len=limits.message_bytes,
+            # What is small cannot hold enough to stand in the way.
+            **(_refusing_nests() if len(frame) > _NESTS_BYTES else {}),
         )
     except Exception as exc:
         raise BadFrame(f"not a msgpack array of scalars: {exc or type(exc).__name__}") from exc
@@ -188,6 +196,21 @@ def decode(frame: bytes, limits: Limits) -> Message:
         raise BadFrame(str(exc), request_id=request_id) from exc
 
 
+def _refusing_nests() -> dict[str, Callable[[Any], object]]:
+    """What keeps a frame from holding millions of lists and maps, each of them empty: a second's work for the loop."""
+    left = iter(range(_LISTS_MAX))
+
+    def count_list(found: list[Any]) -> list[Any]:
+        if next(left, None) is None:
+            raise ValueError(f"more than {_LISTS_MAX} lists")
+        return found
+
+    def refuse_map(found: object) -> object:
+        raise ValueError("a map")
+
+    return {"list_hook": count_list, "object_hook": refuse_map}
+
+
 def _check_values(values: list[bytes | str | None], limit: int) -> None:
     for value in values:
         if type(value) is bytes:
@@ -195,5 +218,7 @@ def _check_values(values: list[bytes | str | None], limit: int) -> None:
 
 
 def _show(value: object) -> str:
+    if type(value) is list:
+        return "a list"  # which may be nested deeper than `repr` goes
     text = repr(value)
     return text if len(text) <= 40 else text[:40] + "..."

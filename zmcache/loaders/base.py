@@ -49,7 +49,11 @@ def translated(name: str, text_of: Callable[[BaseException], str] = str) -> Iter
             raise
         # Nobody cancelled us: a task inside the loader was, and callers must not take that for their own cancellation.
         raise LoaderFailed(f"loader {name}: its own work was cancelled") from exc
-    except (Exception, SystemExit) as exc:
+    except (
+        Exception,
+        SystemExit,
+        KeyboardInterrupt,
+    ) as exc:  # of a task the last two would end the loop, and with it the node
         raise LoaderFailed(f"loader {name}: {type(exc).__name__}: {one_line(text_of(exc))}") from exc
 
 

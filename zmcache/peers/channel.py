@@ -92,6 +92,10 @@ class Channel:
         self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
         self._outbox: list[Batch] = []
+        self.keys_that_fit = min(
+            limits.keys, max(1, limits.message_bytes // (limits.key_bytes + wire.ROW_OVERHEAD_BYTES) - 1)
+        )
+        """So many keys fit one message, however long they are."""
         self._backlog: deque[Batch] = deque()
         self._pending: dict[int, Batch | asyncio.Future[wire.Reply]] = {}
         self._inflight_keys = 0
@@ -120,7 +124,7 @@ class Channel:
             raise LifecycleError(
                 "this belongs to another event loop, or to the process before a fork; make one in each"
             )
-        full_at = min(self.limits.keys, _FEW_KEYS if self._inflight_keys < _MANY_IN_FLIGHT else _MORE_KEYS)
+        full_at = min(self.keys_that_fit, _FEW_KEYS if self._inflight_keys < _MANY_IN_FLIGHT else _MORE_KEYS)
         batch = Batch(self, consumer, kind, group, flags=flags, attempt=attempt, now_s=self._clock(), full_at=full_at)
         if not self._outbox:
             self._loop.call_soon(self.flush)
@@ -184,6 +188,9 @@ class Channel:
         except ProtocolError as error:
             # Larger than the transport takes: no batch behind it may suffer for that.
             self.give_up(batch, error)
+            return True
+        except Exception as error:  # whatever it is, the batches of others that stand behind this one are to go out
+            self.give_up(batch, ProtocolError(f"cannot be sent: {type(error).__name__}: {error}"))
             return True
         self._pending[batch.request_id] = batch
         return True

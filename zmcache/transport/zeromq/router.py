@@ -31,6 +31,7 @@ from zmcache.transport.zeromq.settings import Settings
 
 _MORE_FOLLOWS: Final = int(zmq.NOBLOCK | zmq.SNDMORE)
 _RCVMORE: Final = int(zmq.RCVMORE)
+_PARTS_AT_ONCE: Final = 16
 
 # A peer that only paused is served again at once; one that never reads costs ten failing sends a second, not 200.
 RETRY_S: Final = 0.005
@@ -50,6 +51,7 @@ class RouterListener(DrainedSocket):
 
     __slots__ = (
         "_counters",
+        "_discarding",
         "_endpoint",
         "_linger_ms",
         "_max_bytes",
@@ -77,6 +79,7 @@ class RouterListener(DrainedSocket):
         self._retry: asyncio.TimerHandle | None = None
         self._retry_s = RETRY_S
         self._was_asked = False
+        self._discarding = False  # parts of a message that is not wanted are still to come
         counters.listeners += 1
         super().__init__(owner.loop, socket)
 
@@ -145,13 +148,15 @@ class RouterListener(DrainedSocket):
 
     def _receive_one(self) -> None:
         recv = self._recv
+        if self._discarding:
+            self._discard()
+            return
         peer = recv(NOBLOCK)
         frame = recv(NOBLOCK)
         if self._events(_RCVMORE):
-            while self._events(_RCVMORE):
-                recv(NOBLOCK)
             self._dropped("shape")
             _log.warning("shape", "%s: dropped a message of more than one frame", self._endpoint)
+            self._discard()
             return
         self._counters.frames_in += 1
         self._was_asked = True
@@ -159,6 +164,14 @@ class RouterListener(DrainedSocket):
             self._on_frame(peer, frame)
         except Exception:
             _log.warning("on_frame", "the handler of %s raised; going on", self._endpoint, exc_info=True)
+
+    def _discard(self) -> None:
+        """Some of the parts that are left of a message; it may have hundreds of thousands, and the loop has others to serve."""
+        for _ in range(_PARTS_AT_ONCE):
+            self._discarding = bool(self._events(_RCVMORE))
+            if not self._discarding:
+                return
+            self._recv(NOBLOCK)
 
     def _dropped(self, reason: str) -> bool:
         self._counters.dropped[reason] += 1
