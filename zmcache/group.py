@@ -19,6 +19,7 @@ A group knows no socket and no node: who owns what, and how to ask, is the `Peer
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -34,6 +35,9 @@ from zmcache.core.sweep import Sweep
 from zmcache.core.wire import DONE, FROM_HOT, FROM_OWNER, NO_SUCH_KEY, NOT_THERE, SET, Limits
 from zmcache.errors import Busy, PeerUnavailable, ValueTooLarge
 from zmcache.loading import Loader, Loading
+
+# After a standstill. What lay in the sockets meanwhile is read within a fraction of it.
+_BACKLOG_S: Final = 1.0
 
 # "No such key" is remembered as this very object: compared by identity, so a loader may well return equal bytes.
 ABSENT: Final = bytes(bytearray(b"\x00no such key"))
@@ -93,6 +97,7 @@ class LocalGroup:
         )  # fmt: skip
         self._sweep = Sweep(self._store, peers.is_ours, self._loop.call_later)
         self._doubts = self._sets = self._deletes = 0
+        self._backlog_until_s = -math.inf
         self._loading = None if loader is None else Loading(
             loader,
             self._loaded,
@@ -228,10 +233,12 @@ class LocalGroup:
         return self.set_local(key, value, ttl_ms) if kind == SET else self.delete_local(key)
 
     def set_local(self, key: str, value: bytes, ttl_ms: int) -> Outcome:
-        """Store here. ``ttl_ms`` as in a SET frame. A key that the ring gives to another node is kept for a short time only."""
+        """Store here. ``ttl_ms`` as in a SET frame. What is another's key, or may be older than it looks, is kept briefly."""
         self.fence(key)
-        life_s = self._lives.of_set(ttl_ms, briefly=not self._peers.is_ours(key))
         now_s = self._clock()
+        # It may have waited here while a stand-in acknowledged a newer one.
+        overtaken = now_s < self._backlog_until_s
+        life_s = self._lives.of_set(ttl_ms, briefly=overtaken or not self._peers.is_ours(key))
         self._sets += 1
         if not self._store.set(key, value, now_s + life_s, now_s):
             limit = self._store.budget_bytes
@@ -263,6 +270,11 @@ class LocalGroup:
         """
         self._doubts += lease_lost
         self._sweep.begin(self._clock() + self.settings.moved_ttl_s, everything=lease_lost)
+
+    def stood_still(self) -> None:
+        """The node did not run for so long that others may have acknowledged writes in its place."""
+        self._backlog_until_s = self._clock() + _BACKLOG_S
+        self.ring_changed(lease_lost=True)
 
     def expire(self, limit: int = 1000) -> bool:
         """Free expired entries, at most ``limit`` of each store; True when there may be more."""

@@ -81,6 +81,32 @@ def test_what_was_written_while_its_owner_stood_still_is_not_undone_for_long(tmp
     asyncio.run(main())
 
 
+@pytest.mark.slow
+def test_a_write_that_waited_at_a_node_which_stood_still_does_not_undo_a_later_one_for_long(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with (
+            real_cluster(tmp_path, "a", "b", "c", lease_s=30.0) as cluster,
+            zmcache.connect(",".join(cluster.addresses.values()), timeout=TIMEOUT_S) as client,
+        ):
+            items, ring = client.group("items"), client.ring()
+            keys = [key for key in map(str, range(10_000)) if ring.owner(key).node_id == "b"][:300]
+            await asyncio.gather(*(items.set(key, b"before") for key in keys))
+            cluster.nodes["b"].send(signal.SIGSTOP)
+            try:
+                # Sent to their owner, which does not answer, then to who stands in for it; the second ones only to that.
+                await asyncio.gather(*(items.set(key, b"first") for key in keys))
+                await asyncio.gather(*(items.set(key, b"second") for key in keys))
+            finally:
+                cluster.nodes["b"].send(signal.SIGCONT)
+            async with zmcache.connect(cluster.addresses["b"], route="any", timeout=TIMEOUT_S) as asking:
+                # Of nobody but the owner, and what waited there comes first.
+                held = await asyncio.gather(*(asking.group("items").fetch(key) for key in keys))
+            lives_s = [item.ttl_s for item in held if item is not None and item.value == b"first"]
+            assert [life_s for life_s in lives_s if life_s is None or life_s > SHORT_LIFE_S] == []
+
+    asyncio.run(main())
+
+
 def test_a_node_that_stood_still_for_a_moment_counts_it(tmp_path: Path) -> None:
     async def main() -> None:
         async with real_cluster(tmp_path, "a", "b") as cluster, zmcache.connect(cluster.addresses["b"]) as client:

@@ -128,6 +128,21 @@ def test_what_a_node_holds_lives_only_for_a_short_time_once_it_stood_still() -> 
     mesh_test(test, moved_ttl_s=10.0)
 
 
+def test_a_write_that_may_have_waited_in_a_socket_is_kept_for_a_short_time_only() -> None:
+    async def test(cluster: Cluster) -> None:
+        key = cluster.key_of("a")
+        stand_still(cluster, "a")
+        # In this very turn of the loop: the frame is read before the timer can tell of the standstill.
+        await cluster.group("b").set(key, b"sent before it", ttl=3600)
+        item = await cluster.group("a").fetch(key)
+        assert item is not None
+        assert item.ttl_s is not None
+        assert item.ttl_s <= 10
+        assert cluster.nodes["a"].statistics()["standstills"] == 1
+
+    mesh_test(test, moved_ttl_s=10.0)
+
+
 def test_a_node_alone_has_missed_nothing_while_it_stood_still(caplog: pytest.LogCaptureFixture) -> None:
     async def test(cluster: Cluster) -> None:
         await cluster.group("a").set("k", b"v", ttl=3600)

@@ -42,6 +42,9 @@ class Desk(Protocol):
     def is_ours(self, key: str) -> bool:
         """Whether the ring gives the key to this node."""
 
+    def look_back(self) -> None:
+        """Before a write: notice now whether the node stood still, for then the frame may be older than what others wrote meanwhile."""
+
     def members_frame(self, request_id: int) -> bytes:
         """The answer to TOPOLOGY, encoded."""
 
@@ -195,6 +198,7 @@ class Dispatcher:
         late = self._late(peer, request, len(request.keys))
         if late is None:
             return
+        self._desk.look_back()
         forwarded = bool(request.flags & wire.FORWARDED)
         for at, key in enumerate(request.keys):
             value, ttl_ms = (request.values[at], request.ttls_ms[at]) if isinstance(request, wire.Set) else (b"", 0)

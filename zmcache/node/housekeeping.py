@@ -9,6 +9,9 @@ Between two runs lies at least what the node stood still, and at most `PAUSE_S` 
 which a peer can have given up on it, no standstill is missed, and one that was up to `PAUSE_S` shorter may be reported, too: that costs
 some loads, a missed one costs an acknowledged write.
 
+What was sent to the node before it stood still, and lay in its sockets, is older than what others acknowledged in its place. Its frames may
+come before the timer does: so `look` is for whoever is about to write.
+
 The clock has to run on while nothing else does. The wall clock can be set, and Linux's monotonic clock rests while the machine sleeps: so it is
 the time since boot, where there is one. When a hypervisor stops a machine together with its clocks, only the lost lease tells.
 """
@@ -61,14 +64,20 @@ class Housekeeping:
         """Call nothing any more."""
         self._timer.cancel()
 
-    def _run(self) -> None:
+    def look(self) -> None:
+        """Tell now of a standstill that the next run would tell of."""
         now_s = self._clock()
-        away_s, self._last_s = now_s - self._last_s, now_s
-        # First of all that can fail: whatever happens here, the next run is due.
-        self._timer = self._loop.call_later(PAUSE_S, self._run)
+        away_s = now_s - self._last_s
         if away_s >= SUSPECTED_S:
+            self._last_s = now_s
             _log.warning("the loop stood still for %.1f s: others may have been written to meanwhile", away_s)
             self._on_standstill()
+
+    def _run(self) -> None:
+        # First of all that can fail: whatever happens here, the next run is due.
+        self._timer = self._loop.call_later(PAUSE_S, self._run)
+        self.look()
+        self._last_s = self._clock()
         if self._sweep():
             self._timer.cancel()
             self._timer = self._loop.call_later(_MORE_PAUSE_S, self._run)

@@ -244,6 +244,11 @@ class Node:
         assert self._peers is not None
         return self._peers.is_ours(key)
 
+    def look_back(self) -> None:
+        """Notice now whether the node stood still."""
+        if self._housekeeping is not None:
+            self._housekeeping.look()
+
     def members_frame(self, request_id: int) -> bytes:
         """The answer to TOPOLOGY, encoded."""
         return members_frame(request_id, self.ring(), self.config.limits)
@@ -268,17 +273,15 @@ class Node:
 
     def _on_lease_lost(self) -> None:
         self.lease_losses += 1
-        self._doubt_everything()
+        for group in self._groups.values():
+            group.ring_changed(lease_lost=True)
 
     def _on_standstill(self) -> None:
         # Alone, nobody stood in for it.
         if len(self.ring().members) > 1:
             self.standstills += 1
-            self._doubt_everything()
-
-    def _doubt_everything(self) -> None:
-        for group in self._groups.values():
-            group.ring_changed(lease_lost=True)
+            for group in self._groups.values():
+                group.stood_still()
 
     def _sweep(self) -> bool:
         assert self._membership is not None
