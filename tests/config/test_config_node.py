@@ -66,6 +66,8 @@ groups:
         ("", "expected a mapping of settings, found nothing"),
         ("- a", "expected a mapping of settings, found a list"),
         ("groups: {items: {}", "expected YAML, found: expected ',' or '}', but got '<stream end>' (line 1, column 19)"),
+        ("cluster: !!timestamp x", "expected YAML, found: 'NoneType' object has no attribute 'groupdict'"),
+        ("a: " + "[" * 5000, "expected YAML, found more levels than are read"),
         ("a: b\n\tc: d", "expected YAML, found: found character '\\t' that cannot start any token (line 2, column 1)"),
         ("cluster: x", "expected `groups`, found no such setting"),
         ("groups: {}", "groups: expected at least one name with its settings, found none"),

@@ -80,8 +80,10 @@ def parse_mapping(text: str, *, file: str = "") -> dict[str, object]:
         raise ConfigError(
             f"expected YAML, found: {' '.join(str(exc.problem or exc.context).split())}{where}", file=file
         ) from exc
-    except (yaml.YAMLError, ValueError, RecursionError) as exc:
-        # ValueError: a scalar that looks like a date and is none, a number of thousands of digits.
+    except RecursionError as exc:
+        raise ConfigError("expected YAML, found more levels than are read", file=file) from exc
+    except (yaml.YAMLError, ValueError, AttributeError, TypeError) as exc:
+        # A scalar that looks like a date and is none, or is called one by a tag; a number of thousands of digits.
         raise ConfigError(f"expected YAML, found: {' '.join(str(exc).split())}", file=file) from exc
     if not isinstance(data, Mapping):
         raise ConfigError(f"expected a mapping of settings, found {found(data)}", file=file)

@@ -193,6 +193,8 @@ class Keeper:
         A lease that is renewed meanwhile has a living owner, and a key without one never goes: `DiscoveryError`.
         """
         left_s = conn.time_to_live(taken.lease) if taken.lease else math.inf
+        if left_s < math.inf:
+            _log.info("%s; waiting %.0f s for its lease, which it may have left behind before a restart", taken, left_s)
         # Leases are told in whole seconds, and etcd looks for expired ones twice a second.
         give_up_at = time.monotonic() + left_s + 2.0
         while left_s < math.inf and time.monotonic() < give_up_at:
