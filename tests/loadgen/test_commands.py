@@ -32,6 +32,12 @@ def opening(target: FillingTarget, seen: list[Plan] | None = None) -> Opener:
     return open_it
 
 
+@pytest.fixture(autouse=True)
+def _machine_to_ourselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a run is invalid, and exits with 4, whenever the machine had no processor for it; `test_load_selfcheck` is about that."""
+    monkeypatch.setattr("zmcache_loadgen.load.figures.bottlenecks", lambda *_, **__: [])
+
+
 def invoke(arguments: Sequence[str], opener: Opener | None = None) -> Result:
     return CliRunner().invoke(main, list(arguments), obj=opener or opening(FillingTarget()))
 
@@ -177,6 +183,18 @@ def test_thresholds_are_ticked_or_crossed_and_a_crossed_one_exits_5(tmp_path: Pa
     verdicts = json.loads(report.read_text())["expectations"]
     assert [(each["text"], each["holds"]) for each in verdicts] == [("errors==0", True), ("hit_ratio>0.9", False)]
     assert invoke([*arguments, "--expect", "errors==0", "--expect", "p99<60s"]).exit_code == 0
+
+
+def test_a_generator_that_was_the_bottleneck_says_so_and_exits_4(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zmcache_loadgen.load.figures.bottlenecks", lambda *_, **__: ["it was starved"])
+    report = tmp_path / "out.json"
+    done = invoke(["run", *NODES, "--requests", "100", "--json", str(report)])
+    assert done.exit_code == 4, done.output
+    assert "INVALID: it was starved" in done.stdout
+    kept = json.loads(report.read_text())
+    assert (kept["valid"], kept["bottlenecks"], kept["requests"]) == (False, ["it was starved"], 100)
 
 
 def test_runs_are_done_one_after_the_other_and_kept_together(tmp_path: Path) -> None:
