@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import time
 from collections import Counter
 from collections.abc import Coroutine
 from pathlib import Path
@@ -100,11 +101,13 @@ def test_what_begins_in_the_warm_up_does_not_count() -> None:
 
     target._before = before
     plan = plan_of(uniform(10), Closed(callers=4), duration_s=0.2, warmup_s=0.25)
+    start_s = time.monotonic()
     shown = on_a_loop(run(target, plan))
+    whole_s = time.monotonic() - start_s
     counted = sum(moment - began[0] >= 0.25 for moment in began)
     assert 0 < shown["requests"] <= counted + 4
     assert shown["requests"] < len(target.asked)
-    assert shown["seconds"] == pytest.approx(0.2, abs=0.15)
+    assert 0.05 < shown["seconds"] < whole_s - 0.2
     assert shown["warmup_s"] == 0.25
 
 
