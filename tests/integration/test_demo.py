@@ -26,6 +26,6 @@ def test_a_node_joins_and_another_leaves_and_no_request_fails(tmp_path: Path) ->
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
-    assert "it was loaded once." in done.stdout
+    assert "it was loaded once." in done.stdout, done.stdout
     assert ", 0 errors." in done.stdout
     assert "No request failed." in done.stdout

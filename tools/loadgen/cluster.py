@@ -22,11 +22,14 @@ from typing import Any, Final, NamedTuple, Self
 
 import yaml
 
+import zmcache
+
 from .errors import LoadgenError
 from .own_etcd import OwnEtcd
 from .process import Process, start_zmcache
 
 _START_LIMIT_S: Final = 60.0
+_LOOK_S: Final = 0.02
 _END_LIMIT_S: Final = 30.0  # more than a node takes to drain, unless its file says otherwise
 
 
@@ -194,6 +197,7 @@ class Cluster:
                 for start in starts:
                     start.cancel()
                 await asyncio.gather(*starts, return_exceptions=True)
+            await self._wait_rest()
         except BaseException:
             await self._take_down(at_once=True)
             raise
@@ -225,6 +229,19 @@ class Cluster:
             if self._etcd_folder is not None:
                 shutil.rmtree(self._etcd_folder, ignore_errors=True)
 
+    async def _wait_rest(self) -> None:
+        """Until each of the nodes that were started has all of them in its ring.
+
+        Etcd tells each by itself. Before all know of all, two may take a key for theirs, and a client does not know whom to count.
+        """
+        try:
+            async with asyncio.timeout(_START_LIMIT_S):
+                for node_id in self._first:
+                    while not set(self._first) <= await _ring_of(self.serving[node_id].address):  # noqa: ASYNC110 - a node tells nobody of a new ring
+                        await asyncio.sleep(_LOOK_S)
+        except (TimeoutError, KeyError, zmcache.ZmcacheError) as exc:
+            raise ClusterFailed(f"the nodes have not found each other; they said last:\n{self.last_lines()}") from exc
+
     def _node(self, node_id: str) -> Process | None:
         if node_id not in self.node_ids:
             raise ClusterFailed(f"there is no node {node_id!r} in {self.file}; there are {', '.join(self.node_ids)}")
@@ -240,6 +257,12 @@ class Cluster:
         if self._etcd is None:
             raise ClusterFailed(f"the etcd of {self.file} is not ours to stop or start: only an `embedded` one is")
         return self._etcd
+
+
+async def _ring_of(address: str) -> set[str]:
+    """Whom the node there knows of. A fresh client's ring is what the node that it asked has just said."""
+    async with zmcache.connect(address) as client:
+        return {member.node_id for member in client.ring().members}
 
 
 def _ids(file: Path, nodes: Sequence[Any]) -> list[str]:

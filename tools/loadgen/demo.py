@@ -94,9 +94,6 @@ async def _demonstrate() -> int:
 
 
 async def _ask_for_one_cold_key(addresses: list[str], target: ZmcacheTarget, seen: _Seen) -> None:
-    # Etcd tells each node by itself: as long as one does not know of all three, two may take the key for theirs.
-    for address in addresses:
-        await _wait_rest(address)
     each = _COLD_CALLERS // len(addresses)
     _say(
         f"{each * len(addresses):,} callers, each client at another node, ask for one missing key at the same moment ..."
@@ -174,19 +171,6 @@ async def _wait_ring(client: zmcache.Client, condition: Callable[[zmcache.Ring],
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise DemoFailed(f"waited {_RING_LIMIT_S:g} s for {what}") from None
-
-
-async def _wait_rest(address: str) -> None:
-    """Until this node has all the first ones in its ring. A fresh client's ring is what the node that it asked has just said."""
-    try:
-        async with asyncio.timeout(_RING_LIMIT_S):
-            while True:
-                async with zmcache.connect(address) as client:
-                    if {member.node_id for member in client.ring().members} == set(FIRST_NODES):
-                        return
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise DemoFailed(f"waited {_RING_LIMIT_S:g} s for all nodes in the ring of the one at {address}") from None
 
 
 def _workload(seed: int) -> Synthetic:

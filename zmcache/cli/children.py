@@ -71,6 +71,8 @@ class Child:
         with suppress(OSError):
             if await asyncio.get_running_loop().sock_recv(self._line, 64):
                 return
+        # Its line ends a moment before it does: ended from here meanwhile, it would not tell its own exit code.
+        await asyncio.wait([self.ended], timeout=_LAST_WORDS_S)
         raise DiedAtStart(f"{self.node_id} did not start")
 
     def terminate(self) -> None:
