@@ -15,6 +15,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -239,7 +240,7 @@ class Cluster:
                 for node_id in self._first:
                     while not set(self._first) <= await _ring_of(self.serving[node_id].address):  # noqa: ASYNC110 - a node tells nobody of a new ring
                         await asyncio.sleep(_LOOK_S)
-        except (TimeoutError, KeyError, zmcache.ZmcacheError) as exc:
+        except (TimeoutError, KeyError) as exc:  # no such name: it serves no more
             raise ClusterFailed(f"the nodes have not found each other; they said last:\n{self.last_lines()}") from exc
 
     def _node(self, node_id: str) -> Process | None:
@@ -260,9 +261,11 @@ class Cluster:
 
 
 async def _ring_of(address: str) -> set[str]:
-    """Whom the node there knows of. A fresh client's ring is what the node that it asked has just said."""
-    async with zmcache.connect(address) as client:
-        return {member.node_id for member in client.ring().members}
+    """Whom the node there knows of; nobody, where it does not answer. A fresh client's ring is what the node that it asked has just said."""
+    with suppress(zmcache.MeshError):
+        async with zmcache.connect(address) as client:
+            return {member.node_id for member in client.ring().members}
+    return set()
 
 
 def _ids(file: Path, nodes: Sequence[Any]) -> list[str]:
