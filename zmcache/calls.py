@@ -45,7 +45,7 @@ class Group(LocalGroup):
 
     def _copy_of(self, key: str) -> bytes | None:
         check_key(key, self.limits.key_bytes)
-        return self._hot.get(key, self._clock())
+        return self._hot.read(key, self._clock())
 
     @overload
     async def get(self, key: str, *, timeout: float | None = None) -> bytes | None: ...

@@ -24,7 +24,8 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from zmcache.core.eviction import make_policy
+import msgspec
+
 from zmcache.core.fallback import Fallback
 from zmcache.core.flight import Flight, Flights, Outcome, Waiter, failure
 from zmcache.core.hot import HotCache
@@ -38,6 +39,7 @@ from zmcache.loading import Loader, Loading
 
 # After a standstill. What lay in the sockets meanwhile is read within a fraction of it.
 _BACKLOG_S: Final = 1.0
+_TIDIED: Final = 25  # entries at once
 
 # "No such key" is remembered as this very object: compared by identity, so a loader may well return equal bytes.
 ABSENT: Final = bytes(bytearray(b"\x00no such key"))
@@ -86,7 +88,7 @@ class LocalGroup:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         hot_bytes = int(settings.budget_bytes * settings.hot_share)
-        self._store = Store(settings.budget_bytes - hot_bytes, make_policy(settings.policy))
+        self._store = Store(settings.budget_bytes - hot_bytes, settings.policy, settings.item_share)
         self._hot = HotCache(hot_bytes, settings.hot_ttl_s)
         self._lives = Lives(settings, random)
         self._loads = Flights()
@@ -241,8 +243,9 @@ class LocalGroup:
         life_s = self._lives.of_set(ttl_ms, briefly=overtaken or not self._peers.is_ours(key))
         self._sets += 1
         if not self._store.set(key, value, now_s + life_s, now_s):
-            limit = self._store.budget_bytes
-            return failure(ValueTooLarge(f"the value is larger than group {self.name}", size=len(value), limit=limit))
+            limit = self._store.entry_limit_bytes
+            what = f"the value is larger than one of group {self.name} may be"
+            return failure(ValueTooLarge(what, size=len(value), limit=limit))
         return Outcome(None, DONE, now_s + life_s)
 
     def delete_local(self, key: str) -> Outcome:
@@ -276,10 +279,22 @@ class LocalGroup:
         self._backlog_until_s = self._clock() + _BACKLOG_S
         self.ring_changed(lease_lost=True)
 
-    def expire(self, limit: int = 1000) -> bool:
-        """Free expired entries, at most ``limit`` of each store; True when there may be more."""
-        now_s = self._clock()
-        return max(self._store.expire(now_s, limit), self._hot.expire(now_s, limit)) >= limit
+    def resize(self, budget_bytes: int) -> None:
+        """Another budget from now on. To a smaller one the group comes down as it is tidied."""
+        self.settings = msgspec.structs.replace(self.settings, budget_bytes=budget_bytes)
+        hot_bytes = int(budget_bytes * self.settings.hot_share)
+        self._store.resize(budget_bytes - hot_bytes)
+        self._hot.resize(hot_bytes)
+
+    def tidy(self, until_s: float) -> bool:
+        """Free what has expired, and evict what a smaller budget has no room for, until that time of the monotonic clock or a
+        fifth of a millisecond later; True when there is more.
+        """
+        more = True
+        while more and (now_s := self._clock()) < until_s:
+            # No `any`: both get their turn.
+            more = sum(store.expire(now_s, _TIDIED) + store.evict(_TIDIED) for store in (self._store, self._hot)) > 0
+        return more
 
     def statistics(self) -> GroupStatistics:
         """A frozen snapshot."""
@@ -291,7 +306,7 @@ class LocalGroup:
             queued=loading.queued if loading else 0, asked=self._asks.started, fallback_loads=self._fallback.loads if loading else 0,
             sets=self._sets, deletes=self._deletes, entries=store.entries, used_bytes=store.used_bytes,
             budget_bytes=self.settings.budget_bytes, hot_entries=hot.entries, hot_bytes=hot.used_bytes,
-            evictions=store.evictions, expirations=store.expirations,
+            evictions=store.evictions, expirations=store.expirations, refused=store.refused,
         )  # fmt: skip
 
     async def aclose(self) -> None:

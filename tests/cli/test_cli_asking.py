@@ -15,7 +15,7 @@ from zmcache.cli import main
 CONFIG = """
 node: {id: only, listen: "tcp://127.0.0.1:0", drain_timeout: 1s}
 groups:
-  items: {budget: 16MiB, loader: {import: "zmcache.examples:echo", batch: true}}
+  items: {budget: 32MiB, loader: {import: "zmcache.examples:echo", batch: true}}
 """
 TWO_GROUPS = CONFIG + "  others: {budget: 16MiB}\n"
 

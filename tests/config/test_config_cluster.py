@@ -97,7 +97,7 @@ def test_check_sums_up_a_file_and_never_shows_a_database_url(tmp_path: Path) -> 
     path.write_text(TWO + "etcd: embedded")
     assert check(path, env={}) == (
         f"{path}: valid. Cluster zmcache: 2 nodes, etcd embedded, 1 group\n"
-        "  node b at tcp://h:1, weight 2\n  node a at tcp://h:2, weight 1\n  group items: 1MiB, lru, no expiry, no loader"
+        "  node b at tcp://h:1, weight 2\n  node a at tcp://h:2, weight 1\n  group items: 1MiB, s3-fifo, no expiry, no loader"
     )
     sql = '{url: "postgresql://u:hunter2@h/d", query: "SELECT k, v FROM t WHERE k IN :keys"}'
     path.write_text(f"node: {{listen: 'tcp://h:0'}}\ngroups: {{items: {{ttl: 90s, loader: {{sql: {sql}}}}}}}")

@@ -41,8 +41,8 @@ node: {id: n, listen: "tcp://0.0.0.0:1", advertise: "tcp://host:2", weight: 2, z
 discovery: {etcd: ["a:1", "[::1]:2"], lease: 5s}
 limits: {key: 2KiB, value: 1KiB, keys: 10, message: 1MiB, inflight_bytes: 2MiB, inflight_requests: 5}
 groups:
-  items: {budget: 1MiB, ttl: 1m, ttl_jitter: 0, negative_ttl: 0, load_timeout: 2s, max_loads: 3, max_queued: 4, hot_share: 0.5,
-          hot_ttl: 2s, moved_ttl: 0s, loader: {import: "a.b:c.d", batch: true, max_batch: 7}}
+  items: {budget: 1MiB, ttl: 1m, ttl_jitter: 0, negative_ttl: 0, load_timeout: 2s, max_loads: 3, max_queued: 4, hot_share: 0.1,
+          item_share: 1, policy: s3-fifo, hot_ttl: 2s, moved_ttl: 0s, loader: {import: "a.b:c.d", batch: true, max_batch: 7}}
   more: {loader: {sql: {url: "sqlite:///x.db", query: "SELECT k, v FROM t WHERE k IN :keys"}}}
   single: {loader: {import: "a:b"}}
 """)
@@ -55,7 +55,8 @@ groups:
     )
     items = config.groups["items"]
     assert items.loader == ImportLoader(target="a.b:c.d", batch=True, max_batch=7)
-    assert (items.ttl_s, items.ttl_jitter, items.moved_ttl_s, items.hot_share) == (60.0, 0.0, 0.0, 0.5)
+    assert (items.ttl_s, items.ttl_jitter, items.moved_ttl_s, items.hot_share) == (60.0, 0.0, 0.0, 0.1)
+    assert (items.item_share, items.policy) == (1.0, "s3-fifo")
     assert isinstance(config.groups["more"].loader, SqlLoader)
     assert config.groups["single"].loader == ImportLoader(target="a:b")
 
@@ -87,9 +88,12 @@ groups:
          "groups.items.ttl: expected a duration such as 1.5s, 150us, 2h30m or 30 (seconds), found nan"),
         ("groups: {items: {ttl: .inf}}",
          "groups.items.ttl: expected a duration such as 1.5s, 150us, 2h30m or 30 (seconds), found inf"),
-        ("groups: {items: {hot_share: 0.6}}", "groups.items.hot_share: expected a share from 0 to 0.5, found 0.6"),
+        ("groups: {items: {hot_share: 0.6}}", "groups.items.hot_share: expected a share from 0 to 0.125, found 0.6"),
         ("groups: {items: {ttl_jitter: .nan}}", "groups.items.ttl_jitter: expected a share from 0 to 0.5, found nan"),
-        ("groups: {items: {policy: lifo}}", "groups.items.policy: expected a policy (lru), found 'lifo'"),
+        ("groups: {items: {policy: lifo}}", "groups.items.policy: expected a policy (lru, lfu, arc, sieve, s3-fifo, w-tinylfu), found 'lifo'"),
+        ("groups: {items: {item_share: 1.5}}", "groups.items.item_share: expected a share from 0.01 to 1, found 1.5"),
+        ("groups: {items: {budget: 8KiB, item_share: 0.05}}",
+         "groups.items.item_share: expected one entry to have 512B or more, found 0.05 of 8KiB, less the part for hot copies"),
         ("groups: {items: {max_loads: 0}}", "groups.items.max_loads: expected a whole number from 1 to 1000, found 0"),
         ("groups: {items: {max_loads: true}}", "groups.items.max_loads: expected a whole number from 1 to 1000, found true"),
         ("groups: {items: {loader: {}}}", "groups.items.loader: expected either `import` or `sql`, found neither"),

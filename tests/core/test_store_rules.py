@@ -11,15 +11,16 @@ import msgpack
 import pytest
 
 from zmcache.core.charge import charge_of
-from zmcache.core.eviction import Lru, make_policy
+from zmcache.core.eviction import entry_overhead
 from zmcache.core.store import Reader, Store
 
 ABSENT = bytes(bytearray(b"absent"))
-ONE = charge_of("k00", b"v")
+OVERHEAD = entry_overhead("lru")
+ONE = charge_of("k00", b"v", OVERHEAD)
 
 
 def filled(count: int, *, budget_bytes: int = 1 << 20, end: float = math.inf) -> Store:
-    store = Store(budget_bytes, make_policy("lru"))
+    store = Store(budget_bytes, "lru")
     for number in range(count):
         assert store.set(f"k{number:02d}", b"v", end, 0.0)
     return store
@@ -30,7 +31,7 @@ def test_an_entry_larger_than_the_budget_leaves_the_older_one_in_place() -> None
     assert not store.set("k00", bytes(3 * ONE), math.inf, 0.0)
     assert store.get("k00", 0.0) == b"v"
     assert store.statistics().refused == 1
-    assert not Store(0, Lru()).set("k", b"", math.inf, 0.0)
+    assert not Store(0, "lru").set("k", b"", math.inf, 0.0)
 
 
 def test_an_entry_that_has_ended_already_is_not_kept_nor_what_it_replaces() -> None:
@@ -92,50 +93,64 @@ def test_hits_and_misses_are_counted_to_the_last() -> None:
     assert (figures.used_bytes, figures.budget_bytes) == (2 * ONE, 1 << 20)
 
 
-def test_a_smaller_budget_is_reached_in_slices_and_a_set_meanwhile_makes_room_only_for_itself() -> None:
-    store = filled(100)
+def test_a_smaller_budget_is_reached_in_slices_and_no_set_stops_for_all_of_it() -> None:
+    store = filled(1_000)
     store.resize(10 * ONE)
     assert store.set("k-a", b"v", math.inf, 0.0)
-    assert len(store) == 100
-    assert store.evict(30) == 30
-    assert store.set("k-b", b"v", math.inf, 0.0)
-    assert len(store) == 70
+    assert 950 < len(store) < 1_000
+    before = len(store)
+    assert store.evict(30) == 30 == before - len(store)
     while store.evict(30):
-        pass
-    assert store.used_bytes <= 10 * ONE
-    assert store.contains("k-b", 0.0)
+        assert store.contains("k-a", 0.0)
+    assert 0 < store.used_bytes <= 10 * ONE
     store.resize(20 * ONE)
-    assert store.set("k-c", b"v", math.inf, 0.0)
+    assert store.set("k-b", b"v", math.inf, 0.0)
     assert len(store) == 11
 
 
 def test_one_large_value_takes_the_place_of_as_many_small_ones_as_it_needs() -> None:
     store = filled(50, budget_bytes=50 * ONE)
     assert store.set("large", bytes(20 * ONE), math.inf, 0.0)
-    assert store.used_bytes <= store.budget_bytes
+    assert store.used_bytes <= 50 * ONE
     assert store.get("large", 0.0) is not None
     assert 28 <= len(store) - 1 <= 30
 
 
+def test_a_large_value_that_takes_the_place_of_thousands_does_not_stop_for_all_of_them() -> None:
+    budget = 10_000 * ONE
+    store = filled(10_000, budget_bytes=budget)
+    size = 200 * ONE
+    assert store.set("large", bytes(size), math.inf, 0.0)
+    assert len(store) - 1 > 10_000 - 100, "the slack is a thirty-second of the budget"
+    assert budget < store.used_bytes <= budget * 33 / 32
+    for number in range(5):
+        assert store.set(f"large-{number}", bytes(size), math.inf, 0.0)
+        assert store.used_bytes <= budget * 33 / 32, "beyond the slack it has to"
+    for number in range(100):
+        assert store.set(f"small-{number}", b"v", math.inf, 0.0)
+    assert store.used_bytes <= budget, "what comes afterwards evicts the rest"
+
+
 @pytest.mark.parametrize("key", ["ключ", "clé", "🔑" * 5, "plain"])
 def test_a_charge_does_not_depend_on_who_has_looked_at_the_key(key: str) -> None:
-    before = charge_of(key + "!", b"")
+    before = charge_of(key + "!", b"", OVERHEAD)
     asked = key + "!"
     msgpack.packb(asked)  # leaves its UTF-8 in the string
-    assert charge_of(asked, b"") == before >= sys.getsizeof(asked) + sys.getsizeof(b"")
+    assert charge_of(asked, b"", OVERHEAD) == before >= sys.getsizeof(asked) + sys.getsizeof(b"")
 
 
 def test_places_are_used_again_and_no_memory_is_charged_for_what_has_gone() -> None:
-    store = Store(100 * ONE, make_policy("lru"))
+    store = Store(100 * ONE, "lru")
     for number in range(30_000):
         store.set(f"k{number % 1000:02d}", b"v", 10.0, 0.0)
         if number % 7 == 0:
             store.delete(f"k{number % 1000:02d}", 0.0)
-    keys, cursor = store.visit(None, 1000)
-    assert cursor is None, "about a hundred places were ever needed"
-    assert store.used_bytes == sum(charge_of(key, b"v") for key in keys)
-    store.clear()
-    assert (len(store), store.used_bytes, store.visit(None, 1000)) == (0, 0, ([], None))
+    keys, cursor = store.visit(None, 4096)
+    assert cursor is None, "about a hundred places were ever needed, in shards of their own"
+    assert store.used_bytes == sum(charge_of(key, b"v", OVERHEAD) for key in keys)
+    for key in keys:
+        store.delete(key, 0.0)
+    assert (len(store), store.used_bytes, store.visit(None, 4096)) == (0, 0, ([], None))
 
 
 def test_a_shortened_life_ends_sooner_and_never_later() -> None:
@@ -150,13 +165,13 @@ def test_a_shortened_life_ends_sooner_and_never_later() -> None:
 
 
 def test_what_holds_the_entries_is_not_tracked_by_the_collector() -> None:
-    store = filled(90, end=9.0)
+    store = filled(2_000, end=9.0, budget_bytes=1_000 * ONE)
     store.delete("k00", 0.0)
     store.set("k00", b"v", 9.0, 0.0)
     gc.collect()
-    for holder in (store._slots.shards, store._slots._keys, store._slots.values):
-        assert not any(map(gc.is_tracked, holder))
-    assert not gc.is_tracked(store._wheel._heads)
+    assert not any(map(gc.is_tracked, store._slots.shards))
+    for holder in (store._slots._keys, store._slots.values, store._wheel._heads):
+        assert not gc.is_tracked(holder)
 
 
 def reader_of(store: Store, clock: Callable[[], float], copies: dict[str, bytes]) -> Reader:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from zmcache.core.eviction import make_policy
 from zmcache.core.store import Store
 from zmcache.core.sweep import SLICE_KEYS, Sweep
 
@@ -39,7 +38,7 @@ class Timer:
 
 
 def swept(timers: Timers) -> tuple[Store, Sweep]:
-    store = Store(10_000_000, make_policy("lru"))
+    store = Store(10_000_000, "lru")
     for n in range(COUNT):
         store.set(f"{'ours' if n % 2 else 'theirs'}-{n}", b"v", math.inf, 0.0)
     return store, Sweep(store, lambda key: key.startswith("ours"), timers.call_later)

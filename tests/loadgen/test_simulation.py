@@ -10,8 +10,7 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zmcache_loadgen.experiments.belady import most_hits, next_uses
-from zmcache_loadgen.simulation import Hits, replay, ring_figures, same_length
+from zmcache_loadgen.simulation import Stream, budget_bytes, most_hits, next_uses, replay, ring_figures, same_length
 
 
 def lru_hits(tokens: list[int], items: int) -> int:
@@ -53,20 +52,21 @@ def test_belady_has_as_many_hits_as_the_best_of_all_choices(tokens: list[int], i
 def test_the_simulated_store_holds_exactly_so_many_items() -> None:
     random = Random(4)
     tokens = [int(random.paretovariate(0.7)) % 5000 for _ in range(20_000)]
-    after = next_uses(tokens)
+    after, stream = next_uses(tokens), Stream(same_length(tokens))
     ratios = []
     for items in (1, 10, 100, 1000, 5000):
-        seen = replay(same_length(tokens), items)
-        assert seen == Hits(lru_hits(tokens, items), len(tokens))
+        seen = replay(stream, budget_bytes(items, 0, key=stream.keys[0], policy="lru"), "lru")
+        assert (seen.hits, seen.reads) == (lru_hits(tokens, items), len(tokens))
         assert seen.hits <= most_hits(tokens, after, items)
         ratios.append(seen.ratio)
     assert ratios == sorted(ratios)
     # with room for all, only the first read of each key is a miss, for either
-    assert replay(same_length(tokens), 5000).hits == len(tokens) - len(set(tokens)) == most_hits(tokens, after, 5000)
+    most = replay(stream, budget_bytes(5000, 0, key=stream.keys[0]))
+    assert most.hits == len(tokens) - len(set(tokens)) == most_hits(tokens, after, 5000)
 
 
 def test_of_nothing_nothing_is_a_hit() -> None:
-    assert replay([], 5).ratio == 0.0
+    assert replay(Stream([]), 5).ratio == 0.0
     assert most_hits([], [], 5) == 0
 
 

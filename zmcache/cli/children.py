@@ -81,6 +81,10 @@ class Child:
         # A process that was stopped takes no notice before it goes on.
         self._signal(signal.SIGCONT)
 
+    def reload(self) -> None:
+        """Ask it to read its file again."""
+        self._signal(signal.SIGHUP)
+
     def kill(self) -> None:
         """End it at once."""
         self._signal(signal.SIGKILL)

@@ -1,7 +1,7 @@
 """``zmcache serve``: the life of a process that is one node.
 
 Start, say so in one line, wait to be asked to stop, drain, stop. SIGTERM, SIGINT and the end of the process that launched
-it ask alike. Asked a second time it stops at once; a third signal meets the default handler, so that nothing that hangs
+it ask alike; SIGHUP reads the file again. Asked a second time it stops at once; a third signal meets the default handler, so that nothing that hangs
 can keep the process. To its launcher it says that it serves through the socket by which it sees the launcher's end.
 """
 
@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -26,8 +26,8 @@ from zmcache.cli.ending import FAILED, cancel_the_rest, one_line
 from zmcache.cli.files import read_cluster
 from zmcache.cli.logs import log_level_option, log_to_stderr
 from zmcache.cli.options import FILE
-from zmcache.cli.stopping import Stop, launched, parent_pipe_option, unless
-from zmcache.config import NodeConfig, is_cluster_file, load_node
+from zmcache.cli.stopping import Stop, launched, on_hangup, parent_pipe_option, unless
+from zmcache.config import NodeConfig, format_size, is_cluster_file, load_node
 from zmcache.errors import ConfigError
 from zmcache.node import Node
 
@@ -58,21 +58,25 @@ def serve(
 ) -> None:
     """Run one node, from a node FILE, or from a cluster FILE and the id of one of its nodes.
 
-    SIGTERM and Ctrl-C leave the ring, finish what is in flight and exit 0; a second one stops at once. Loaders are
-    looked for in the working directory, too.
+    SIGTERM and Ctrl-C leave the ring, finish what is in flight and exit 0; a second one stops at once. SIGHUP reads
+    the file again and takes over the groups' budgets. Loaders are looked for in the working directory, too.
     """
     log_to_stderr(log_level)
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     with one_line(), _named(file, node_id):
-        config = load_node(file, node_id=node_id, etcd=etcd or None)
+
+        def read() -> NodeConfig:
+            return load_node(file, node_id=node_id, etcd=etcd or None)
+
+        config = read()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            code = runner.run(_live(config, parent_pipe))
+            code = runner.run(_live(config, read, parent_pipe))
     ctx.exit(code)
 
 
-async def _live(config: NodeConfig, parent_pipe: int | None) -> int:
-    """From start to stop; the exit code. Raises what `Node.start` raises."""
+async def _live(config: NodeConfig, read: Callable[[], NodeConfig], parent_pipe: int | None) -> int:
+    """From start to stop; the exit code. ``read``: the config, as it is now. Raises what `Node.start` raises."""
     stop = Stop(asyncio.get_running_loop(), _log_reason)
     descriptors = raise_limit()
     with launched(parent_pipe, stop) as launcher:
@@ -81,6 +85,7 @@ async def _live(config: NodeConfig, parent_pipe: int | None) -> int:
             return 0
         collector.settle()
         click.echo(f"{node.member.node_id} serves at {node.member.endpoint} (pid {os.getpid()})")
+        on_hangup(stop, lambda: _reload(node, read))
         if launcher is not None:
             with suppress(OSError):  # gone already: its end arrives as such
                 launcher.send(SERVES)
@@ -93,6 +98,21 @@ async def _live(config: NodeConfig, parent_pipe: int | None) -> int:
         code = 0 if drained else FAILED
         await cancel_the_rest(code)
         return code
+
+
+def _reload(node: Node, read: Callable[[], NodeConfig]) -> None:
+    """On SIGHUP. A file that is wrong changes nothing."""
+    try:
+        budgets, waiting = node.reconfigure(read())
+    except ConfigError as error:
+        _log.error("SIGHUP: nothing is changed: %s", error)
+        return
+    for name, (old, new) in budgets.items():
+        _log.info("SIGHUP: the budget of %s is %s now, it was %s", name, format_size(new), format_size(old))
+    if waiting:
+        _log.warning("SIGHUP: changed in the file, but only a restart will change it here: %s", ", ".join(waiting))
+    if not budgets and not waiting:
+        _log.info("SIGHUP: the file says what is running")
 
 
 def _log_reason(reason: str) -> None:

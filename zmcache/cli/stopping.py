@@ -11,6 +11,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
@@ -42,6 +43,19 @@ class Stop:
             self.asked_again.set()
             for signum in SIGNALS:
                 self._loop.remove_signal_handler(signum)
+
+
+def on_hangup(stop: Stop, reload: Callable[[], None]) -> None:
+    """On SIGHUP ``reload``, as daemons do; but where it means what it says, that the terminal is gone, stop as before."""
+    had_terminal = sys.stdin is not None and sys.stdin.isatty()
+
+    def on_signal() -> None:
+        if had_terminal and not sys.stdin.isatty():
+            stop.ask("the terminal is gone")
+        else:
+            reload()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_signal)
 
 
 async def unless(event: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:

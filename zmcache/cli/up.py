@@ -25,7 +25,7 @@ from zmcache.cli.ending import FAILED, one_line
 from zmcache.cli.files import read_cluster
 from zmcache.cli.logs import log_level_option
 from zmcache.cli.options import FILE
-from zmcache.cli.stopping import Stop, launched, parent_pipe_option, unless
+from zmcache.cli.stopping import Stop, launched, on_hangup, parent_pipe_option, unless
 from zmcache.config import ClusterConfig
 from zmcache.embedded_etcd import EmbeddedEtcd
 from zmcache.errors import DiscoveryError
@@ -44,8 +44,8 @@ _ETCD_LOOK_S: Final = 0.5
 def up(ctx: click.Context, /, *, file: Path, log_level: str, parent_pipe: int | None) -> None:
     """Run all nodes of a cluster FILE on this machine, and an etcd of their own with `etcd: embedded`.
 
-    Ctrl-C takes everything down, nodes draining first; a second one at once. A node that ends is announced and not
-    started again. Exit code 1 when a node did not start, or none is left.
+    Ctrl-C takes everything down, nodes draining first; a second one at once. SIGHUP has the nodes read the file again,
+    and take over their groups' budgets. A node that ends is announced and not started again. Exit code 1 when a node did not start, or none is left.
     """
     with one_line():
         cluster = read_cluster(file)
@@ -85,6 +85,11 @@ class _Cluster:
             if etcd is not None:
                 await etcd.stop()
 
+    def _reload(self) -> None:
+        self._say("SIGHUP: the nodes read the file again")
+        for child in self._children:
+            child.reload()
+
     async def _run_nodes(self, stop: Stop, etcd: EmbeddedEtcd | None) -> bool:
         """Start the nodes, and return when there is a reason to take down what runs; whether it is a good one."""
         if etcd is not None:
@@ -97,6 +102,7 @@ class _Cluster:
         except DiedAtStart as error:
             self._say(f"{error}: taking everything down")
             return False
+        on_hangup(stop, self._reload)  # not before: a node that does not serve yet would end of it
         self._say(f"all {len(self._children)} nodes serve; Ctrl-C takes them down")
         watch = asyncio.create_task(self._watch_etcd(etcd)) if etcd is not None else None
         try:

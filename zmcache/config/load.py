@@ -19,12 +19,14 @@ import msgspec
 
 from zmcache.config import environ
 from zmcache.config.build import build
-from zmcache.config.model import ClusterConfig, DiscoverySettings, NodeConfig, NodeSettings
+from zmcache.config.model import ClusterConfig, DiscoverySettings, GroupConfig, NodeConfig, NodeSettings
 from zmcache.config.rules import read_host_ports
+from zmcache.config.units import format_size
 from zmcache.config.yamlfile import parse_mapping, read_file
 from zmcache.errors import ConfigError
 
 _EVERYWHERE = ("0.0.0.0", "::", "*")
+_LEAST_ITEM_BYTES = 512  # a short key and value with what they cost besides
 
 
 def load_node(
@@ -72,6 +74,7 @@ def parse_node(
         raw, overridden = environ.apply(raw, NodeConfig, env)
         sources.update(overridden)
         config = build(NodeConfig, raw)
+        _check_groups(config.groups)
         node = _settled(config.node, "node", file)
         if node_id is not None and node.id != node_id:
             raise ConfigError(f"expected {node_id!r}, as was asked for, found {node.id!r}", path="node.id")
@@ -93,6 +96,7 @@ def parse_cluster(
         raw, overridden = environ.apply(raw, ClusterConfig, env or {})
         sources.update(overridden)
         config = build(ClusterConfig, raw)
+        _check_groups(config.groups)
         nodes = tuple(_settled(node, f"nodes[{index}]", file) for index, node in enumerate(config.nodes))
         for index, node in enumerate(nodes):
             _check_among(nodes[:index], node, f"nodes[{index}]")
@@ -158,6 +162,16 @@ def _settled(node: NodeSettings, path: str, file: str) -> NodeSettings:
     if folder is not None:
         folder = Path(file).absolute().parent.joinpath(folder) if file else folder.absolute()
     return msgspec.structs.replace(node, id=node_id, state_dir=folder)
+
+
+def _check_groups(groups: Mapping[str, GroupConfig]) -> None:
+    for name, group in groups.items():
+        if group.budget_bytes * (1 - group.hot_share) * group.item_share < _LEAST_ITEM_BYTES:
+            least = format_size(_LEAST_ITEM_BYTES)
+            share = f"{group.item_share:g} of {format_size(group.budget_bytes)}, less the part for hot copies"
+            raise ConfigError(
+                f"expected one entry to have {least} or more, found {share}", path=f"groups.{name}.item_share"
+            )
 
 
 def _check_among(before: Sequence[NodeSettings], node: NodeSettings, path: str) -> None:

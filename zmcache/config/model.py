@@ -22,6 +22,9 @@ from zmcache.config.rules import (
     Flag,
     Folder,
     HostPorts,
+    HotShare,
+    ItemShare,
+    Jitter,
     Lease,
     Listen,
     Name,
@@ -29,7 +32,6 @@ from zmcache.config.rules import (
     Policy,
     Query,
     Section,
-    Share,
     Size,
     Slots,
     Span,
@@ -39,6 +41,7 @@ from zmcache.config.rules import (
     Written,
     Zone,
 )  # fmt: skip
+from zmcache.core import eviction
 from zmcache.core.ring import Member
 from zmcache.core.wire import Limits
 from zmcache.errors import ConfigError
@@ -97,11 +100,11 @@ class GroupConfig(Section, frozen=True, kw_only=True):
     """This node's memory for the group's entries, what each of them costs besides key and value included."""
     ttl_s: Span | None = field(default=None, name="ttl")
     """How long a loaded value lives. None: until it is evicted or deleted."""
-    ttl_jitter: Share = 0.05
+    ttl_jitter: Jitter = 0.05
     """The fraction by which lives are shortened at random, so that what was loaded together does not expire together."""
     negative_ttl_s: Duration = field(default=5.0, name="negative_ttl")
     """How long "no such key" is remembered; 0: not at all."""
-    policy: Policy = "lru"
+    policy: Policy = eviction.DEFAULT
     """Whom to evict when the budget is full."""
     loader: Annotated[
         ImportLoader | SqlLoader | None,
@@ -114,7 +117,9 @@ class GroupConfig(Section, frozen=True, kw_only=True):
     """Calls of the loader at once on this node: the threads or connections that the backend sees from it."""
     max_queued: Count = 10_000
     """Keys that may wait for a call; what comes beyond is refused as busy."""
-    hot_share: Share = 0.125
+    item_share: ItemShare = 0.25
+    """The part of the budget that one entry may cost; a larger value is refused, and nothing is evicted for it."""
+    hot_share: HotShare = 0.125
     """The part of the budget for copies of popular keys that other nodes own; 0: none."""
     hot_ttl_s: Span = field(default=1.0, name="hot_ttl")
     """How long such a copy lives: how long a set or a delete elsewhere may go unseen here."""

@@ -200,7 +200,10 @@ Lease: TypeAlias = Annotated[float, _duration(at_least=1.0, at_most=3600.0)]
 BusyPoll: TypeAlias = Annotated[float, _duration(at_most=0.01)]
 # 512 points x weight: from 5 points to 51,200.
 Weight: TypeAlias = Annotated[float, _number("a weight from 0.01 to 100 (1.0 is one ordinary node)", 0.01, 100.0)]
-Share: TypeAlias = Annotated[float, _number("a share from 0 to 0.5", 0.0, 0.5)]
+Jitter: TypeAlias = Annotated[float, _number("a share from 0 to 0.5", 0.0, 0.5)]
+# An eighth for copies is groupcache's; more would be taken from the only place in the cluster where a key is kept.
+HotShare: TypeAlias = Annotated[float, _number("a share from 0 to 0.125", 0.0, 0.125)]
+ItemShare: TypeAlias = Annotated[float, _number("a share from 0.01 to 1", 0.01, 1.0)]
 Count: TypeAlias = Annotated[int, _count(1_000_000_000)]
 # SQLite takes 32,766 parameters in one statement, PostgreSQL 32,767.
 BatchSize: TypeAlias = Annotated[int, _count(10_000)]

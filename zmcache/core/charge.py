@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-# Measured over a million entries of 13 + 128 bytes (240 with their headers) that all expire: 383 resident bytes an
-# entry as they come in, 414 after three million more have replaced them, which leaves the shards with room. A shard's
-# place 27 to 52, the slot's int 32, two pages' places 54, and in arrays: when it ends 8, the wheel 8, the policy 8 to
-# 16; the rest is the allocator's. To repeat: /proc/self/statm before and after a loop of `Store.set`.
-ENTRY_OVERHEAD: Final = 176
+# Beside the two objects and what the policy keeps: a shard's place 20 to 50, a place in each of two lists 16, and in arrays
+# when it ends 8 and the wheel 8; the rest is the allocator's, and what tables have to spare. Seen by
+# `zmcache-loadgen simulate`, which measures what an entry costs with each policy.
+STORE_OVERHEAD: Final = 80
 
 
-def charge_of(key: str, value: bytes) -> int:
-    """What an entry costs: both objects as the allocator rounds them, and `ENTRY_OVERHEAD`.
+def charge_of(key: str, value: bytes, overhead: int) -> int:
+    """What an entry costs: both objects as the allocator rounds them, and ``overhead`` (`zmcache.core.eviction.entry_overhead`).
 
     It depends on the key's text and the value's length only: what was charged is what is given back. (`sys.getsizeof`
     of a key that is not ASCII grows when somebody asks for its UTF-8; four bytes a character for each form are the most
     it can come to.)
     """
     key_bytes = 49 + len(key) if key.isascii() else 77 + 8 * len(key)
-    return (key_bytes + 15 & -16) + (33 + len(value) + 15 & -16) + ENTRY_OVERHEAD
+    return (key_bytes + 15 & -16) + (33 + len(value) + 15 & -16) + overhead

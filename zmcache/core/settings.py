@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from zmcache.core import eviction
+
 
 class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of one group; zmcache.config and configs/node.yaml say how to choose each."""
@@ -12,10 +14,11 @@ class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
     ttl_s: float | None = None
     ttl_jitter: float = 0.05
     negative_ttl_s: float = 5.0
-    policy: str = "lru"
+    policy: str = eviction.DEFAULT
     load_timeout_s: float = 5.0
     max_loads: int = 16
     max_queued: int = 10_000
+    item_share: float = 0.25
     hot_share: float = 0.125
     hot_ttl_s: float = 1.0
     moved_ttl_s: float = 10.0
@@ -43,3 +46,4 @@ class GroupStatistics(msgspec.Struct, frozen=True, kw_only=True):
     hot_bytes: int
     evictions: int
     expirations: int
+    refused: int

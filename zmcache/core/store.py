@@ -20,12 +20,15 @@ from typing import Final, Protocol, TypeVar, cast, overload
 import msgspec
 
 from zmcache.core.charge import charge_of
-from zmcache.core.eviction.base import EvictionPolicy
+from zmcache.core.eviction import entry_overhead, make_policy
 from zmcache.core.expiry import ExpiryWheel
-from zmcache.core.slots import PAGE_SLOTS, SHARDS, Slots
+from zmcache.core.slots import SHARDS, Slots
 
 _EXPIRES_PAGE: Final = array("d", bytes(8 * 4096))
 _TOUCHED_MAX: Final = 1024
+_EVICTED_MOST: Final = 32  # by one set, as long as the slack lasts
+_SLACK: Final = 1 / 32  # of the budget
+_MOST_COST: Final = (1 << 32) - 1  # policies keep costs in 32 bits
 
 T = TypeVar("T")
 
@@ -56,13 +59,16 @@ class Store:
     """See the module's docstring. Not for threads."""
 
     __slots__ = (
-        "_budget_bytes", "_ceiling_bytes", "_entries", "_evictions", "_expirations", "_expires", "_hits", "_misses",
-        "_mortal", "_policy", "_refused", "_shards", "_slots", "_touched", "_used_bytes", "_values", "_wheel",
+        "_budget_bytes", "_entries", "_entry_limit_bytes", "_evictions", "_expirations", "_expires", "_hits", "_item_share",
+        "_misses", "_mortal", "_overhead", "_policy", "_refused", "_shards", "_slots", "_touched", "_used_bytes", "_values", "_wheel",
     )  # fmt: skip
 
-    def __init__(self, budget_bytes: int, policy: EvictionPolicy) -> None:
-        self._budget_bytes = self._ceiling_bytes = budget_bytes
-        self._policy = policy
+    def __init__(self, budget_bytes: int, policy: str, item_share: float = 1.0) -> None:
+        """``item_share``: the part of the budget that one entry may cost, more than 0 and at most 1."""
+        self._item_share = item_share
+        self._set_budget(budget_bytes)
+        self._overhead = entry_overhead(policy)
+        self._policy = make_policy(policy, budget_bytes)
         self._slots = Slots()
         self._shards, self._values = self._slots.shards, self._slots.values
         self._expires = array("d", _EXPIRES_PAGE)
@@ -77,7 +83,8 @@ class Store:
         """The value of ``key``, or None. Counts as a use. A hit costs about 0.3 us, what the policy makes of it included."""
         # A hit is what has to be fast: a failed look-up pays for the exception instead of every hit for a comparison.
         try:
-            slot = self._shards[hash(key) % SHARDS][key]
+            shard = hash(key) % SHARDS
+            slot = self._shards[shard][key] * SHARDS + shard
         except (KeyError, TypeError):  # what cannot be hashed is nobody's key
             self._misses += 1
             return None
@@ -86,7 +93,7 @@ class Store:
             touched.append(slot)
             if len(touched) >= _TOUCHED_MAX:
                 self._tell_policy()
-            return self._values[slot // PAGE_SLOTS][slot]
+            return self._values[slot]
         self._misses += 1
         self._expire(key, slot)
         return None
@@ -99,12 +106,13 @@ class Store:
         finding attributes: so all is done in one, with the containers at hand, and nobody asks what time it is while
         nothing in the store will ever end.
         """
-        shards, pages, expires, touched = self._shards, self._values, self._expires, self._touched
+        shards, values, expires, touched = self._shards, self._values, self._expires, self._touched
 
         def get(key: str, default: object = None) -> object:
             value: bytes | None
             try:
-                slot = shards[hash(key) % SHARDS][key]
+                shard = hash(key) % SHARDS
+                slot = shards[shard][key] * SHARDS + shard
             except (KeyError, TypeError):  # no string at all: that is for ``elsewhere`` to say
                 self._misses += 1
                 value = elsewhere(key)
@@ -117,7 +125,7 @@ class Store:
                     touched.append(slot)
                     if len(touched) >= _TOUCHED_MAX:
                         self._tell_policy()
-                    value = pages[slot // PAGE_SLOTS][slot]
+                    value = values[slot]
             return default if value is None or value is absent else value
 
         return cast("Reader", get)
@@ -125,44 +133,46 @@ class Store:
     def lookup(self, key: str, now_s: float) -> tuple[bytes, float] | None:
         """As `get`, with the time at which the entry ends."""
         value = self.get(key, now_s)
-        return None if value is None else (value, self._expires[self._shards[hash(key) % SHARDS][key]])
+        if value is None:
+            return None
+        shard = hash(key) % SHARDS
+        return value, self._expires[self._shards[shard][key] * SHARDS + shard]
 
     def get_many(self, keys: list[str], now_s: float) -> tuple[list[bytes | None], list[float]]:
         """The value of each key or None, and when each ends (0.0 beside None). About 0.2 us a key where all are there."""
-        shards, pages, expires, touched = self._shards, self._values, self._expires, self._touched
+        shards, values, expires, touched = self._shards, self._values, self._expires, self._touched
         try:
-            slots = [shards[hash(key) % SHARDS][key] for key in keys]
+            slots = [shards[shard := hash(key) % SHARDS][key] * SHARDS + shard for key in keys]
         except KeyError:
             return self._get_each(keys, now_s)
         found_ends = [expires[slot] for slot in slots]
         if min(found_ends, default=math.inf) <= now_s:
             return self._get_each(keys, now_s)
         touched += slots
-        found: list[bytes | None] = [pages[slot // PAGE_SLOTS][slot] for slot in slots]
+        found: list[bytes | None] = [values[slot] for slot in slots]
         if len(touched) >= _TOUCHED_MAX:
             self._tell_policy()
         return found, found_ends
 
     def _get_each(self, keys: list[str], now_s: float) -> tuple[list[bytes | None], list[float]]:
         """`get_many` where some are not there, or have ended."""
-        shards, pages, expires, touched = self._shards, self._values, self._expires, self._touched
-        values: list[bytes | None] = []
+        found: list[bytes | None] = []
         ends: list[float] = []
         for key in keys:
-            slot = shards[hash(key) % SHARDS].get(key)
-            if slot is not None and (end := expires[slot]) > now_s:
-                touched.append(slot)
-                values.append(pages[slot // PAGE_SLOTS][slot])
+            slot = self._slots.find(key)
+            if slot is not None and (end := self._expires[slot]) > now_s:
+                self._touched.append(slot)
+                found.append(self._values[slot])
                 ends.append(end)
             else:
                 self._misses += 1
-                values.append(None)
+                found.append(None)
                 ends.append(0.0)
                 if slot is not None:
                     self._expire(key, slot)
-        if len(touched) >= _TOUCHED_MAX:
+        if len(self._touched) >= _TOUCHED_MAX:
             self._tell_policy()
-        return values, ends
+        return found, ends
 
     def contains(self, key: str, now_s: float) -> bool:
         """Whether ``key`` is there. Counts as nothing."""
@@ -178,21 +188,21 @@ class Store:
         return self._used_bytes
 
     @property
-    def budget_bytes(self) -> int:
-        """What they may be charged at the most."""
-        return self._budget_bytes
+    def entry_limit_bytes(self) -> int:
+        """What one of them may be charged at the most."""
+        return self._entry_limit_bytes
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def set(self, key: str, value: bytes, expires_at_s: float, now_s: float) -> bool:
-        """Keep ``value`` until ``expires_at_s``, evicting as needed. False: it is larger than the whole budget, and
-        nothing was changed.
+        """Keep ``value`` until ``expires_at_s``, evicting as needed, or most of it (`_make_room`). False: it is larger
+        than one entry may be, and nothing was changed.
 
         One that ends in the past is not kept, nor is what it replaces. Costs about 2 us, and as much again for each
         entry that has to go.
         """
-        cost = charge_of(key, value)
-        if cost > self._budget_bytes:
+        cost = charge_of(key, value, self._overhead)
+        if cost > self._entry_limit_bytes:
             self._refused += 1
             return False
         if not expires_at_s > now_s:
@@ -203,23 +213,37 @@ class Store:
         slot = self._slots.find(key)
         if slot is None:
             # Room first: a policy that goes by merit would else name the newcomer, which has had no time to earn any.
-            self._evict_down_to(self._ceiling_bytes - cost)
+            self._policy.arriving(hash(key), cost)
+            self._make_room(cost, self._used_bytes)
             slot = self._slots.take(key, value)
             self._entries += 1
             self._used_bytes += cost
-            if slot >= len(self._expires):
+            while slot >= len(self._expires):
                 self._expires.extend(_EXPIRES_PAGE)
             self._expires[slot] = expires_at_s
             self._wheel.add(slot, expires_at_s)
             self._mortal += expires_at_s != math.inf
             self._policy.inserted(slot, cost)
         else:
-            self._used_bytes += cost - charge_of(key, self._slots.value_of(slot))
-            self._slots.replace(slot, value)
+            before = self._used_bytes
+            self._used_bytes += cost - charge_of(key, self._values[slot], self._overhead)
+            self._values[slot] = value
             self._move(slot, expires_at_s)
             self._policy.resized(slot, cost)
-            self._evict_down_to(self._ceiling_bytes)
+            self._make_room(0, before)
+            if self._slots.find(key) is None:
+                # It has grown, and the room for it was its own. It was set, so it is to be there: like one that is new.
+                return self.set(key, value, expires_at_s, now_s)
         return True
+
+    def first_to_go_for(self, key: str, value: bytes) -> str | None:
+        """The key that would be evicted first if ``value`` were set; None: there is room for it."""
+        slot = self._slots.find(key)
+        held = 0 if slot is None else charge_of(key, self._values[slot], self._overhead)
+        if self._used_bytes + charge_of(key, value, self._overhead) - held <= self._budget_bytes or not self._entries:
+            return None
+        self._tell_policy()
+        return self._slots.key_of(self._policy.victim())
 
     def delete(self, key: str, now_s: float) -> bool:
         """Remove an entry; whether it was there and had not expired."""
@@ -230,12 +254,6 @@ class Store:
         self._remove(key, slot)
         return alive
 
-    def clear(self) -> None:
-        """Remove everything. About 1 us an entry, at one go."""
-        for shard in self._shards:
-            for key, slot in list(shard.items()):
-                self._remove(key, slot)
-
     def shorten(self, key: str, expires_at_s: float) -> None:
         """Let the entry of ``key``, if there is one, end at that time at the latest."""
         slot = self._slots.find(key)
@@ -243,19 +261,16 @@ class Store:
             self._move(slot, expires_at_s)
 
     def resize(self, budget_bytes: int) -> None:
-        """Another budget. To a smaller one the store comes down as `evict` is called, in slices; until then a set only
-        makes room for itself.
-        """
-        self._budget_bytes = budget_bytes
-        self._ceiling_bytes = max(budget_bytes, self._used_bytes)
+        """Another budget. To a smaller one the store comes down as `evict` and `set` are called, in slices."""
+        self._set_budget(budget_bytes)
+        self._policy.resize(budget_bytes)
 
     def evict(self, limit: int) -> int:
         """Evict at most ``limit`` entries, as far as the budget is exceeded; how many went."""
-        before = self._evictions
         self._tell_policy()
+        before = self._evictions
         while self._used_bytes > self._budget_bytes and self._evictions - before < limit:
             self._evict()
-        self._ceiling_bytes = max(self._budget_bytes, self._used_bytes)
         return self._evictions - before
 
     def expire(self, now_s: float, limit: int = 1000) -> int:
@@ -304,11 +319,14 @@ class Store:
     def _remove(self, key: str, slot: int) -> None:
         if self._touched:
             self._tell_policy()  # it must not hear later of the use of a slot that is free, or another's, by then
-        self._used_bytes -= charge_of(key, self._slots.release(key, slot))
+        self._release(key, slot)
+        self._policy.removed(slot)
+
+    def _release(self, key: str, slot: int) -> None:
+        self._used_bytes -= charge_of(key, self._slots.release(key, slot), self._overhead)
         self._entries -= 1
         self._wheel.discard(slot, self._expires[slot])
         self._mortal -= self._expires[slot] != math.inf
-        self._policy.removed(slot)
 
     def _expire(self, key: str, slot: int) -> None:
         self._remove(key, slot)
@@ -316,9 +334,23 @@ class Store:
 
     def _evict(self) -> None:
         slot = self._policy.victim()
-        self._remove(self._slots.key_of(slot), slot)
+        key = self._slots.key_of(slot)
+        self._release(key, slot)
+        self._policy.evicted(slot, hash(key))
         self._evictions += 1
 
-    def _evict_down_to(self, bytes_allowed: int) -> None:
-        while self._used_bytes > bytes_allowed:
+    def _set_budget(self, budget_bytes: int) -> None:
+        self._budget_bytes = budget_bytes
+        self._entry_limit_bytes = min(int(budget_bytes * self._item_share), _MOST_COST)
+
+    def _make_room(self, cost: int, before_bytes: int) -> None:
+        """Evict until ``cost`` fits the budget. A large value may take the place of thousands of small entries, which would stop everything
+        for many milliseconds: as long as the slack lasts, or the store held more than that before, what follows evicts the rest.
+        """
+        for _ in range(_EVICTED_MOST):
+            if self._used_bytes + cost <= self._budget_bytes:
+                return
+            self._evict()
+        most_bytes = max(self._budget_bytes + int(self._budget_bytes * _SLACK), before_bytes)
+        while self._used_bytes + cost > most_bytes:
             self._evict()

@@ -11,6 +11,7 @@ A node owns its groups, sockets and timers; two nodes live in one process withou
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import time
@@ -31,11 +32,13 @@ from zmcache.node.dispatch import Dispatcher
 from zmcache.node.figures import figures_of
 from zmcache.node.housekeeping import Housekeeping
 from zmcache.node.membership import Membership
+from zmcache.node.reload import Changes, changes, with_budgets
 from zmcache.node.wiring import concerning, make_discovery, make_groups, make_loader, make_transport
 from zmcache.peers.mesh import Mesh
 from zmcache.peers.remote import RemotePeers
 from zmcache.transport.base import Listener, Transport
 
+_TIDY_S: Final = 0.0005  # of the loop at once, for what has expired
 _QUIET_S: Final = 0.5  # no request for this long: everyone has heard that the node is leaving
 
 _log = logging.getLogger("zmcache.node")
@@ -61,6 +64,7 @@ class Node:
         self._make_discovery = discovery or (lambda member: make_discovery(config, member))
         self._loaders: dict[str, Loader] = {}
         self._groups: dict[str, Group] = {}
+        self._tidied: Iterator[Group] = iter(())
         self._started = self._stopped = False
         self._pid = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -92,6 +96,17 @@ class Node:
         """Leave the ring, then stop."""
         await self.drain()
         await self.stop()
+
+    def reconfigure(self, config: NodeConfig) -> Changes:
+        """Take over what can be changed while the node serves: its groups' budgets. What else is different waits for a restart, and is told.
+
+        A smaller budget is reached within seconds, in slices, while the group serves.
+        """
+        found = changes(self.config, config)
+        for name, (_, budget_bytes) in found.budgets.items():
+            self._groups[name].resize(budget_bytes)
+        self.config = with_budgets(self.config, found.budgets)
+        return found
 
     # -- start and stop --------------------------------------------------------------------------------------------
 
@@ -125,6 +140,7 @@ class Node:
         self._mesh = Mesh(self._transport, config.limits, self._deadlines, self_id=node_id, on_epoch=lambda *_: None)
         self._peers = RemotePeers(self._mesh, node_id)
         self._groups = make_groups(config, self._peers, self._deadlines, self._loaders)
+        self._tidied = itertools.cycle(self._groups.values())
         self._dispatcher = Dispatcher(self, self._groups, config.limits, self._deadlines, self._listener.send_nowait)
         self._membership = Membership(self._mesh, node_id, self._on_ring)
         self._discovery = self._make_discovery(self._member)
@@ -286,5 +302,10 @@ class Node:
     def _sweep(self) -> bool:
         assert self._membership is not None
         self._membership.check_held()
-        # A full slice means that there is more. No `any`: each group gets its slice.
-        return sum(group.expire() for group in self._groups.values()) > 0
+        until_s = time.monotonic() + _TIDY_S
+        for _ in self._groups:
+            # Whoever had no turn, or has more to do, is among the first next time.
+            group = next(self._tidied)
+            if group.tidy(until_s) or time.monotonic() >= until_s:
+                return True
+        return False

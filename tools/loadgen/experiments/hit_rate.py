@@ -20,10 +20,9 @@ from ..load.opening import opened
 from ..load.plan import Closed, Destination, Plan
 from ..load.run import measure
 from ..requests import READ, READ_MANY
-from ..simulation import DEFAULT_POLICY, budget_bytes, replay, same_length
+from ..simulation import DEFAULT_POLICY, Stream, budget_bytes, most_hits, next_uses, replay, same_length
 from ..workloads import Synthetic, TraceWorkload, Workload, Zipf
 from .base import Experiment, Record, Setting
-from .belady import most_hits, next_uses
 from .hit_rate_section import section
 
 _VALUE_BYTES: Final = 128  # of the live check; in simulations values are empty, as only their number counts
@@ -87,14 +86,19 @@ def _read(workload: Workload) -> Iterator[int | str]:
 async def _stream(setting: Setting, effort: Effort, name: str, tokens: list[int]) -> dict[str, Any]:
     distinct = len(set(tokens))
     setting.say(f"{name}: {len(tokens):,} reads of {distinct:,} keys")
-    keys, after = same_length(tokens), next_uses(tokens)
+    drawn, after = Stream(same_length(tokens)), next_uses(tokens)
     sizes = sorted({max(1, round(share * distinct)) for share in effort.shares})
     points = []
     for items in sizes:
         await asyncio.sleep(0)  # an interrupt is heard between two of them, a second apart
         best = most_hits(tokens, after, items) / len(tokens)
-        points.append({"items": items, "hit_ratio": round(replay(keys, items).ratio, 6), "best": round(best, 6)})
+        points.append({"items": items, "hit_ratio": round(_simulated(drawn, items), 6), "best": round(best, 6)})
     return {"name": name, "reads": len(tokens), "distinct": distinct, "points": points}
+
+
+def _simulated(stream: Stream, items: int) -> float:
+    """The hit ratio of the product's store with room for so many."""
+    return replay(stream, budget_bytes(items, 0, key=stream.keys[0])).ratio
 
 
 async def _live(setting: Setting, effort: Effort) -> dict[str, Any]:
@@ -113,7 +117,7 @@ async def _live(setting: Setting, effort: Effort) -> dict[str, Any]:
             requests=effort.live_reads,
         )
         shown = await measure(plan, opened, stop=asyncio.Event())
-    simulated = replay(same_length(_tokens(drawn, effort.live_reads)), items)
+    simulated = _simulated(Stream(same_length(_tokens(drawn, effort.live_reads))), items)
     return {
         "name": f"Zipf {exponent:g}",
         "items": items,
@@ -121,7 +125,7 @@ async def _live(setting: Setting, effort: Effort) -> dict[str, Any]:
         "failed": shown["errors"]["total"],
         # Of callers that wait for one load all but one would have been hits, had they come one after the other.
         "hit_ratio": round(1 - shown["loads"]["loaded"] / max(1, shown["reads"]), 6),
-        "simulated": round(simulated.ratio, 6),
+        "simulated": round(simulated, 6),
     }
 
 

@@ -101,7 +101,7 @@ class TraceWorkload:
 
     def requests(self) -> Iterator[Request]:
         """The stream. A file that cannot be opened, or has no record at all, raises `TraceError` here and not later."""
-        found = self._accesses()
+        found = self.accesses()
         first = next(found, None)
         if first is None:
             raise TraceError(f"{self.path}: empty, there is nothing to replay")
@@ -138,8 +138,10 @@ class TraceWorkload:
         pace = self.pace
         return repeat(0.0) if pace is None or seconds is None else [(second - started_s) / pace for second in seconds]
 
-    def _accesses(self) -> Iterator[Accesses]:
-        """Of the whole file, up to the limit: runs that are never empty. Raises `TraceError` with the file's name."""
+    def accesses(self) -> Iterator[Accesses]:
+        """What the file says, as columns, up to the limit and for all workers: runs that are never empty. Raises `TraceError` with
+        the file's name.
+        """
         left, records = math.inf if self.limit is None else self.limit, 0
         try:
             for accesses in self._read():

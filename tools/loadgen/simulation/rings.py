@@ -1,62 +1,12 @@
-"""The product's own store and ring without sockets: what they do to a stream of keys, faster than any network.
-
-The only module of the generator that reaches past the public names of `zmcache`, and only into its pure part: a simulation of
-a copy would show what the copy does. All items are of one size here, so a budget is a number of items.
-"""
+"""The product's own ring without sockets: whose the keys are, before and after a node comes or goes."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from zmcache import Member, Ring
-from zmcache.core.charge import charge_of
-from zmcache.core.eviction import make_policy
-from zmcache.core.store import Store
-
-DEFAULT_POLICY: Final = "lru"
-
-
-class Hits(NamedTuple):
-    """How many of the reads were hits."""
-
-    hits: int
-    reads: int
-
-    @property
-    def ratio(self) -> float:
-        """0.0 to 1.0; 0.0 of no reads."""
-        return self.hits / self.reads if self.reads else 0.0
-
-
-def budget_bytes(items: int, value_bytes: int, *, key: str) -> int:
-    """What a group's budget must be for so many items, each with a key as long as ``key``, as the store charges them."""
-    return items * charge_of(key, bytes(value_bytes))
-
-
-def same_length(tokens: Iterable[int]) -> list[str]:
-    """Keys for whole numbers, all of one length, so that the store charges the same for each."""
-    return [f"{token:012d}" for token in tokens]
-
-
-def replay(keys: Sequence[str], items: int, policy: str = DEFAULT_POLICY) -> Hits:
-    """Read the keys in order from an empty store with room for ``items``; what is missing is stored. About 1.5 us a key.
-
-    The keys are of one length (`same_length`).
-    """
-    if not keys:
-        return Hits(0, 0)
-    store = Store(budget_bytes(items, 0, key=keys[0]), make_policy(policy))
-    get, put = store.get, store.set
-    hits = 0
-    for key in keys:
-        if get(key, 0.0) is None:
-            put(key, b"", math.inf, 0.0)
-        else:
-            hits += 1
-    return Hits(hits, len(keys))
 
 
 class RingFigures(NamedTuple):
