@@ -8,6 +8,7 @@ from .bench.command import bench
 from .commands.experiment import experiment
 from .commands.replay import replay
 from .commands.run import run
+from .commands.simulate import simulate
 from .reporting.compare_command import compare
 from .reporting.report_command import report
 
@@ -18,5 +19,5 @@ def main() -> None:
     """Drive load at a cache, and say what it was like."""
 
 
-for command in (run, replay, compare, report, experiment, bench):
+for command in (run, replay, simulate, compare, report, experiment, bench):
     main.add_command(command)
