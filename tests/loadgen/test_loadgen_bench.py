@@ -169,6 +169,12 @@ def test_the_pause_row_is_told_by_the_node_itself() -> None:
     assert "idle" in row.note
 
 
+def test_the_rows_of_what_the_loop_computes_at_one_go_are_told_by_the_node_itself() -> None:
+    rows = {row.goal.name: row for row in only("million-held", "expiry-held")}
+    assert set(rows) == {"million-held", "expiry-held"}
+    assert all(row.measured is not None and 0 < row.measured < 1_000 for row in rows.values())
+
+
 def test_the_probe_sees_a_loop_that_stands_still() -> None:
     async def stand_still() -> dict[str, float]:
         await load("start:1")

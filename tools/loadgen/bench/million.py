@@ -2,13 +2,18 @@
 
 Memory is the server process's resident bytes after, less those before, over the number of entries, on both sides. The pause is what the
 node's own probe saw from the first set to the last get; the node next to it, which has nothing to do, tells what the machine did
-to a loop in the same time. A pause of the node's own comes in every run, so the median of the runs' longest counts.
+to a loop in the same time. A pause of the node's own comes in every run, so the median of the runs' longest counts. How long the loop's thread
+computed at one go is told beside it: what it was kept from running is not in that.
+
+Then all entries are set again, to end in the same second, and the node sweeps them out, while a caller goes on asking.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
+import time
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import AsyncExitStack
 from itertools import count
@@ -25,6 +30,7 @@ _VALUE_BYTES: Final = 128
 _TTL_S: Final = 3_600
 _WRITERS: Final = 128
 _READERS: Final = 8
+_EXPIRY_MOST_S: Final = 120  # until a million entries that have expired are gone
 _PROBE: Final = "probe"
 _GROUPS: Final[dict[str, dict[str, Any]]] = {
     clients.GROUP: {"budget": "1GiB"},
@@ -39,15 +45,19 @@ async def entries(wanted: Collection[str], effort: Effort) -> AsyncIterator[Row]
     pauses: list[float] = []
     idle_pauses: list[float] = []
     notes: list[str] = []
+    held: list[dict[str, float]] = []
+    expiring: list[dict[str, float]] = []
     missing = ""
     for _ in range(min(effort.runs, effort.million_runs)):
-        size, pause, idle = await _in_zmcache(effort.entries)
+        size, pause, idle, *ended = await _in_zmcache(effort.entries, expire="expiry-held" in wanted)
         ours.append(size)
         notes.append(
             f"{pause['pause_ms']:.1f} (idle {idle['pause_ms']:.1f}; most computing in any pause {pause['most_computing_ms']:.1f})"
         )
         pauses.append(pause["pause_ms"])
         idle_pauses.append(idle["pause_ms"])
+        held += pause, idle
+        expiring += ended
         if "million-bytes" in wanted and not missing:
             try:
                 theirs.append(await _in_redis(effort.entries))
@@ -57,6 +67,16 @@ async def entries(wanted: Collection[str], effort: Effort) -> AsyncIterator[Row]
         yield unmeasured("million-bytes", missing) if missing else judge("million-bytes", ours, theirs)
     if "million-pause" in wanted:
         yield judge("million-pause", pauses, idle_pauses, "each run's longest, in ms: " + ", ".join(notes))
+    if "million-held" in wanted:
+        yield _most_computing("million-held", held)
+    if "expiry-held" in wanted:
+        yield _most_computing("expiry-held", expiring)
+
+
+def _most_computing(name: str, seen: list[dict[str, float]]) -> Row:
+    """The row from what the node and the idle node saw, in turns."""
+    computed = [each["most_computing_ms"] for each in seen]
+    return judge(name, computed[::2], computed[1::2])
 
 
 def _key(number: int) -> str:
@@ -67,24 +87,36 @@ def _value(number: int) -> bytes:
     return str(number).encode().ljust(_VALUE_BYTES, b".")
 
 
-async def _in_zmcache(wanted: int) -> tuple[float, dict[str, float], dict[str, float]]:
-    """Bytes an entry; what the node's probe saw while it was filled and read; what an idle node's probe saw meanwhile."""
+async def _in_zmcache(wanted: int, *, expire: bool) -> tuple[Any, ...]:
+    """Bytes an entry; what the node's probe saw while it was filled and read; what an idle node's probe saw meanwhile. ``expire``: then both
+    again, while all entries end.
+    """
     async with AsyncExitStack() as stack:
         groups = []
         for _ in range(2):
             server = await stack.enter_async_context(servers.node(_GROUPS))
             client = await stack.enter_async_context(zmcache.connect(server.address))
-            groups.append((server, client.group(clients.GROUP), client.group(_PROBE)))
-        (server, items, probe), (_, _, idle_probe) = groups
+            groups.append((server, client, client.group(_PROBE)))
+        (server, client, probe), (_, _, idle_probe) = groups
+        items = client.group(clients.GROUP)
         await items.set("warm", b"")
+        await items.delete("warm")
         before = server.resident_bytes()
         for each in (probe, idle_probe):
             await each.get("start:1")
+        began_s = time.monotonic()
         await _store_and_serve(items, wanted)
+        filling_s = time.monotonic() - began_s
         size = (server.resident_bytes() - before) / wanted
         await _serve_all(items, wanted)
         seen = [json.loads(await each.get("read:2", b"{}")) for each in (probe, idle_probe)]
-        return size, seen[0], seen[1]
+        if expire:
+            await _set_to_end(items, wanted, 2 * filling_s + 1)
+            for each in (probe, idle_probe):
+                await each.get("start:3")
+            await _serve_until_gone(client, items, time.monotonic() + 2 * filling_s + _EXPIRY_MOST_S)
+            seen += [json.loads(await each.get("read:4", b"{}")) for each in (probe, idle_probe)]
+        return size, *seen
 
 
 async def _store_and_serve(items: zmcache.ClientGroup, wanted: int) -> None:
@@ -114,6 +146,33 @@ async def _serve_all(items: zmcache.ClientGroup, wanted: int) -> None:
         keys = [_key(number) for number in range(at, min(at + 1_000, wanted))]
         if len(await items.get_many(keys)) != len(keys):
             raise NotMeasurable("a key is not there, though it was set")
+
+
+async def _set_to_end(items: zmcache.ClientGroup, wanted: int, after_s: float) -> None:
+    """All entries again, to end in one second after so many from now. Raises `NotMeasurable` where setting them takes longer."""
+    ends_s = math.floor(time.monotonic() + after_s) + 0.5
+
+    async def writer(numbers: Iterator[int]) -> None:
+        for number in numbers:
+            left_s = ends_s - time.monotonic()
+            if left_s <= 0:
+                raise NotMeasurable(f"setting {wanted:,} entries again took longer than twice the first time")
+            await items.set(_key(number), _value(number), ttl=left_s)
+
+    shared = iter(range(wanted))
+    await asyncio.gather(*(writer(shared) for _ in range(_WRITERS)))
+
+
+async def _serve_until_gone(client: zmcache.Client, items: zmcache.ClientGroup, until_s: float) -> None:
+    for number in count():
+        if time.monotonic() > until_s:
+            raise NotMeasurable("entries that have expired are still there")
+        await items.get(_key(number % 1_000))
+        if number % 1_000 == 0:
+            (of_node,) = (await client.statistics()).values()
+            if not of_node[f"group.{clients.GROUP}.entries"]:
+                return
+        await asyncio.sleep(0.001)
 
 
 async def _in_redis(wanted: int) -> float:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from ..errors import LoadgenError
-from . import embedded, generator, million, network, scale
+from . import embedded, generator, million, network, policies, scale
 from .drive import Effort
 from .goals import BY_NAME, GOALS, Row, unmeasured
 
@@ -31,7 +31,8 @@ SECTIONS: Final = (
     Section(("one-caller-busy-redis",), network.one_caller_busy_and_redis),
     Section(("get-many-redis",), network.get_many_and_mget),
     Section(("embedded-get", "embedded-get-nowait"), embedded.hits),
-    Section(("million-bytes", "million-pause"), million.entries),
+    Section(("hit-lru", "hit-lfu", "hit-arc", "hit-sieve", "hit-s3-fifo", "hit-w-tinylfu"), policies.hits),
+    Section(("million-bytes", "million-pause", "million-held", "expiry-held"), million.entries),
     Section(("groups-100",), scale.many_groups),
     Section(("nodes-100",), scale.many_nodes),
     Section(("tool-rate",), generator.rate),

@@ -16,8 +16,9 @@ from .database_load import EXPERIMENT as DATABASE_LOAD
 from .elasticity import EXPERIMENT as ELASTICITY
 from .hit_rate import EXPERIMENT as HIT_RATE
 from .latency import EXPERIMENT as LATENCY
+from .memory import EXPERIMENT as MEMORY
 from .scaling import EXPERIMENT as SCALING
 from .throughput import EXPERIMENT as THROUGHPUT
 
-EXPERIMENTS: Final[tuple[Experiment, ...]] = (HIT_RATE, LATENCY, DATABASE_LOAD, THROUGHPUT, SCALING, ELASTICITY)
+EXPERIMENTS: Final[tuple[Experiment, ...]] = (HIT_RATE, LATENCY, DATABASE_LOAD, THROUGHPUT, SCALING, ELASTICITY, MEMORY)
 """In the order of the page."""

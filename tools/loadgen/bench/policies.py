@@ -1,0 +1,48 @@
+"""A hit in the product's own store with each of its policies, in a plain loop: against an OrderedDict, and against LRU.
+
+Every policy holds the same entries and is asked for all of them in order, so that no two hits of a batch are of one key: the most work there is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from functools import partial
+
+from zmcache.examples import value_of
+
+from ..simulation import POLICIES, filled
+from . import clients
+from .drive import Effort, Side, in_turns
+from .goals import Row, judge
+
+
+async def hits(wanted: Collection[str], effort: Effort) -> AsyncIterator[Row]:
+    """``hit-NAME`` for each policy."""
+    keys = clients.make_keys(effort.keys)
+    plain = OrderedDict((key, value_of(key)) for key in keys)
+    chosen = ["lru", *(policy for policy in POLICIES if policy != "lru" and f"hit-{policy}" in wanted)]
+    sides: dict[str, Side] = {"plain": partial(_plain, plain, keys)}
+    for policy in chosen:
+        sides[policy] = partial(_hits, filled(policy, keys, value_of), keys)
+    samples = await in_turns(effort.runs, sides)
+    for policy in chosen:
+        if f"hit-{policy}" in wanted:
+            yield judge(f"hit-{policy}", samples[policy], samples["plain" if policy == "lru" else "lru"])
+
+
+async def _plain(entries: OrderedDict[str, bytes], keys: Sequence[str]) -> float:
+    get, move_to_end = entries.get, entries.move_to_end
+    began_s = time.perf_counter()
+    for key in keys:
+        get(key)
+        move_to_end(key)
+    return (time.perf_counter() - began_s) / len(keys) * 1e9
+
+
+async def _hits(get: Callable[[str, float], bytes | None], keys: Sequence[str]) -> float:
+    began_s = time.perf_counter()
+    for key in keys:
+        get(key, 0.0)
+    return (time.perf_counter() - began_s) / len(keys) * 1e9
