@@ -33,13 +33,13 @@ from zmcache.core.lives import Lives
 from zmcache.core.settings import GroupSettings, GroupStatistics
 from zmcache.core.store import Store
 from zmcache.core.sweep import Sweep
+from zmcache.core.tidying import tidy
 from zmcache.core.wire import DONE, FROM_HOT, FROM_OWNER, NO_SUCH_KEY, NOT_THERE, SET, Limits
 from zmcache.errors import Busy, PeerUnavailable, ValueTooLarge
 from zmcache.loading import Loader, Loading
 
 # After a standstill. What lay in the sockets meanwhile is read within a fraction of it.
 _BACKLOG_S: Final = 1.0
-_TIDIED: Final = 25  # entries at once
 
 # "No such key" is remembered as this very object: compared by identity, so a loader may well return equal bytes.
 ABSENT: Final = bytes(bytearray(b"\x00no such key"))
@@ -287,14 +287,10 @@ class LocalGroup:
         self._hot.resize(hot_bytes)
 
     def tidy(self, until_s: float) -> bool:
-        """Free what has expired, and evict what a smaller budget has no room for, until that time of the monotonic clock or a
-        fifth of a millisecond later; True when there is more.
+        """Free what has expired, and evict what a smaller budget has no room for, until about that time of the monotonic clock;
+        True when there is more.
         """
-        more = True
-        while more and (now_s := self._clock()) < until_s:
-            # No `any`: both get their turn.
-            more = sum(store.expire(now_s, _TIDIED) + store.evict(_TIDIED) for store in (self._store, self._hot)) > 0
-        return more
+        return tidy((self._store, self._hot), self._clock, until_s)
 
     def statistics(self) -> GroupStatistics:
         """A frozen snapshot."""

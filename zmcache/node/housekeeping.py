@@ -28,7 +28,7 @@ from typing import Final
 from zmcache.peers.pulse import BEAT_S, MISSED_BEATS
 
 PAUSE_S: Final = 0.2
-_MORE_PAUSE_S: Final = 0.005  # between slices the loop serves
+_MORE_PAUSE_S: Final = 0.001  # between slices the loop serves, most of the time
 # A peer counts from its first ping that is not answered, and that may be the moment in which the standstill begins.
 SUSPECTED_S: Final = MISSED_BEATS * BEAT_S
 

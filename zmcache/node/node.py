@@ -23,6 +23,7 @@ from zmcache.calls import Group
 from zmcache.config import NodeConfig, load_node, node_id_from
 from zmcache.core import wire
 from zmcache.core.ring import Epoch, Member, Ring
+from zmcache.core.tidying import TURN_S
 from zmcache.deadlines import Deadlines
 from zmcache.discovery.base import Discovery, Snapshot
 from zmcache.errors import DiscoveryError, LifecycleError, UnknownGroup
@@ -38,7 +39,6 @@ from zmcache.peers.mesh import Mesh
 from zmcache.peers.remote import RemotePeers
 from zmcache.transport.base import Listener, Transport
 
-_TIDY_S: Final = 0.0005  # of the loop at once, for what has expired
 _QUIET_S: Final = 0.5  # no request for this long: everyone has heard that the node is leaving
 
 _log = logging.getLogger("zmcache.node")
@@ -302,7 +302,7 @@ class Node:
     def _sweep(self) -> bool:
         assert self._membership is not None
         self._membership.check_held()
-        until_s = time.monotonic() + _TIDY_S
+        until_s = time.monotonic() + TURN_S
         for _ in self._groups:
             # Whoever had no turn, or has more to do, is among the first next time.
             group = next(self._tidied)

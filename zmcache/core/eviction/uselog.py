@@ -148,7 +148,7 @@ class UseLog:
         self._count -= 1
         # Not each time: as many leave at once when they expire, and one look takes out more than leave between two.
         if not self._count & 31 and self._records > 3 * self._count + _SPARE:
-            self._compact()
+            self._compact(1)
         return self._count
 
     def oldest(self) -> int:
@@ -184,9 +184,9 @@ class UseLog:
         self._rest.append(self._open)
         self._open = self._numbers.new_chunk()
         if self._records > 3 * self._count + _SPARE:
-            self._compact()
+            self._compact(_COMPACT_CHUNKS)
 
-    def _compact(self) -> None:
+    def _compact(self, chunks: int) -> None:
         looked = 0
         for _ in range(min(_DROP_CHUNKS, len(self._rest))):
             chunk = self._rest.popleft()
@@ -195,7 +195,7 @@ class UseLog:
                 self._write_again(chunk.last_uses(self._marks))
                 looked += 1
             self._numbers.give_back(chunk.number)
-            if looked == _COMPACT_CHUNKS:
+            if looked == chunks:
                 break
         if not self._rest:
             self._rest, self._compacted = self._compacted, deque()
