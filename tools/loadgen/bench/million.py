@@ -2,8 +2,8 @@
 
 Memory is the server process's resident bytes after, less those before, over the number of entries, on both sides. The pause is what the
 node's own probe saw from the first set to the last get; the node next to it, which has nothing to do, tells what the machine did
-to a loop in the same time. A pause of the node's own comes in every run, so the median of the runs' longest counts. How long the loop's thread
-computed at one go is told beside it: what it was kept from running is not in that.
+to a loop in the same time. A pause of the node's own comes in every run, so the median of the runs' longest counts. (The time that the
+thread computed would tell no more: what a hypervisor takes of a processor is in it. See `zmcache_loadgen.simulation.longest`.)
 
 Then all entries are set again, to end in the same second, and the node sweeps them out, while a caller goes on asking.
 """
@@ -14,7 +14,7 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack
 from itertools import count
 from typing import Any, Final
@@ -25,6 +25,9 @@ from . import clients, servers
 from .drive import Effort
 from .goals import NotMeasurable, Row, judge, unmeasured
 from .probe import TARGET
+
+Pauses = tuple[float, float]
+"""Of the node, and of the idle one beside it."""
 
 _VALUE_BYTES: Final = 128
 _TTL_S: Final = 3_600
@@ -42,22 +45,14 @@ async def entries(wanted: Collection[str], effort: Effort) -> AsyncIterator[Row]
     """Both rows come from the same runs."""
     ours: list[float] = []
     theirs: list[float] = []
-    pauses: list[float] = []
-    idle_pauses: list[float] = []
-    notes: list[str] = []
-    held: list[dict[str, float]] = []
-    expiring: list[dict[str, float]] = []
+    filled: list[Pauses] = []
+    ended: list[Pauses] = []
     missing = ""
     for _ in range(min(effort.runs, effort.million_runs)):
-        size, pause, idle, *ended = await _in_zmcache(effort.entries, expire="expiry-held" in wanted)
+        size, while_filled, while_ended = await _in_zmcache(effort.entries, expire="expiry-pause" in wanted)
         ours.append(size)
-        notes.append(
-            f"{pause['pause_ms']:.1f} (idle {idle['pause_ms']:.1f}; most computing in any pause {pause['most_computing_ms']:.1f})"
-        )
-        pauses.append(pause["pause_ms"])
-        idle_pauses.append(idle["pause_ms"])
-        held += pause, idle
-        expiring += ended
+        filled.append(while_filled)
+        ended.append(while_ended)
         if "million-bytes" in wanted and not missing:
             try:
                 theirs.append(await _in_redis(effort.entries))
@@ -65,18 +60,10 @@ async def entries(wanted: Collection[str], effort: Effort) -> AsyncIterator[Row]
                 missing = str(exc)
     if "million-bytes" in wanted:
         yield unmeasured("million-bytes", missing) if missing else judge("million-bytes", ours, theirs)
-    if "million-pause" in wanted:
-        yield judge("million-pause", pauses, idle_pauses, "each run's longest, in ms: " + ", ".join(notes))
-    if "million-held" in wanted:
-        yield _most_computing("million-held", held)
-    if "expiry-held" in wanted:
-        yield _most_computing("expiry-held", expiring)
-
-
-def _most_computing(name: str, seen: list[dict[str, float]]) -> Row:
-    """The row from what the node and the idle node saw, in turns."""
-    computed = [each["most_computing_ms"] for each in seen]
-    return judge(name, computed[::2], computed[1::2])
+    for name, seen in (("million-pause", filled), ("expiry-pause", ended)):
+        if name in wanted:
+            note = "each run's longest, in ms: " + ", ".join(f"{busy:.1f} (idle {idle:.1f})" for busy, idle in seen)
+            yield judge(name, [busy for busy, _ in seen], [idle for _, idle in seen], note)
 
 
 def _key(number: int) -> str:
@@ -87,36 +74,45 @@ def _value(number: int) -> bytes:
     return str(number).encode().ljust(_VALUE_BYTES, b".")
 
 
-async def _in_zmcache(wanted: int, *, expire: bool) -> tuple[Any, ...]:
-    """Bytes an entry; what the node's probe saw while it was filled and read; what an idle node's probe saw meanwhile. ``expire``: then both
-    again, while all entries end.
+async def _in_zmcache(wanted: int, *, expire: bool) -> tuple[float, Pauses, Pauses]:
+    """Bytes an entry; the longest pauses of the node while it was filled and read, and of an idle node meanwhile, in ms; both again while
+    all entries ended, where ``expire`` (else zeros).
     """
     async with AsyncExitStack() as stack:
-        groups = []
+        nodes = []
         for _ in range(2):
             server = await stack.enter_async_context(servers.node(_GROUPS))
             client = await stack.enter_async_context(zmcache.connect(server.address))
-            groups.append((server, client, client.group(_PROBE)))
-        (server, client, probe), (_, _, idle_probe) = groups
+            nodes.append((server, client))
+        (server, client), (_, idle) = nodes
+        probes = [each.group(_PROBE) for each in (client, idle)]
         items = client.group(clients.GROUP)
         await items.set("warm", b"")
         await items.delete("warm")
         before = server.resident_bytes()
-        for each in (probe, idle_probe):
-            await each.get("start:1")
+        await _begin(probes, 1)
         began_s = time.monotonic()
         await _store_and_serve(items, wanted)
         filling_s = time.monotonic() - began_s
         size = (server.resident_bytes() - before) / wanted
         await _serve_all(items, wanted)
-        seen = [json.loads(await each.get("read:2", b"{}")) for each in (probe, idle_probe)]
-        if expire:
-            await _set_to_end(items, wanted, 2 * filling_s + 1)
-            for each in (probe, idle_probe):
-                await each.get("start:3")
-            await _serve_until_gone(client, items, time.monotonic() + 2 * filling_s + _EXPIRY_MOST_S)
-            seen += [json.loads(await each.get("read:4", b"{}")) for each in (probe, idle_probe)]
-        return size, *seen
+        filled = await _seen(probes, 2)
+        if not expire:
+            return size, filled, (0.0, 0.0)
+        await _set_to_end(items, wanted, 2 * filling_s + 1)
+        await _begin(probes, 3)
+        await _serve_until_gone(client, items, time.monotonic() + 2 * filling_s + _EXPIRY_MOST_S)
+        return size, filled, await _seen(probes, 4)
+
+
+async def _begin(probes: Sequence[zmcache.ClientGroup], number: int) -> None:
+    for each in probes:
+        await each.get(f"start:{number}")
+
+
+async def _seen(probes: Sequence[zmcache.ClientGroup], number: int) -> Pauses:
+    busy, idle = [json.loads(await each.get(f"read:{number}", b"{}")) for each in probes]
+    return busy["pause_ms"], idle["pause_ms"]
 
 
 async def _store_and_serve(items: zmcache.ClientGroup, wanted: int) -> None:

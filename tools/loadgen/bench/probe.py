@@ -1,8 +1,7 @@
 """How long a node's loop ever stood still, told by the node itself: its config names `load` as the loader of a group of its own.
 
-So the process that is measured is an ordinary ``zmcache serve``. A timer of a millisecond notes by how much it came late, and how much of that
-time the loop's thread was computing: what is late without computing was kept from running by the machine. Each key that
-is asked for must be a new one, or the cache answers: ``start:1``, ``read:2``.
+So the process that is measured is an ordinary ``zmcache serve``. A timer of a millisecond notes by how much it came late. Each key that is asked
+for must be a new one, or the cache answers: ``start:1``, ``read:2``.
 """
 
 from __future__ import annotations
@@ -23,25 +22,21 @@ class _Probe:
 
     def start(self) -> None:
         """From here on, or again from here on."""
-        self._wall_s, self._cpu_s = time.perf_counter(), time.thread_time()
-        self._longest = (0.0, 0.0)
-        self._busiest_s = 0.0
+        self._last_s = time.perf_counter()
+        self._longest_s = 0.0
         if self._handle is not None:
             self._handle.cancel()
         self._handle = asyncio.get_running_loop().call_later(_EVERY_S, self._tick)
 
     def _tick(self) -> None:
-        wall_s, cpu_s = time.perf_counter(), time.thread_time()
-        late_s, computed_s = wall_s - self._wall_s - _EVERY_S, cpu_s - self._cpu_s
-        self._longest = max(self._longest, (late_s, computed_s))
-        self._busiest_s = max(self._busiest_s, computed_s)
-        self._wall_s, self._cpu_s = wall_s, cpu_s
+        now_s = time.perf_counter()
+        self._longest_s = max(self._longest_s, now_s - self._last_s - _EVERY_S)
+        self._last_s = now_s
         self._handle = asyncio.get_running_loop().call_later(_EVERY_S, self._tick)
 
     def read(self) -> dict[str, float]:
-        """In milliseconds: the longest pause, how much of it was computing, and the most computing in any pause."""
-        late_s, computed_s = self._longest
-        return {"pause_ms": late_s * 1e3, "computing_ms": computed_s * 1e3, "most_computing_ms": self._busiest_s * 1e3}
+        """The longest pause, in milliseconds."""
+        return {"pause_ms": self._longest_s * 1e3}
 
 
 _probes: list[_Probe] = []

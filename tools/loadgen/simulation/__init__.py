@@ -10,11 +10,13 @@ a copy would show what the copy does.
     sizes.py      how large a cache is, as people write it
     sweep.py      every cache at every size, and what came of it
     overhead.py   what an entry costs in memory beside its key and value, in a process of its own
+    longest.py    the longest that the store holds a loop
     rings.py      the product's ring
 """
 
 from . import beside
 from .belady import most_hits, next_uses
+from .longest import Longest, in_a_dict, in_the_store
 from .overhead import overhead_bytes
 from .replay import DEFAULT_POLICY, POLICIES, Outcome, budget_bytes, filled, replay
 from .rings import RingFigures, ring_figures
@@ -26,6 +28,7 @@ __all__ = [
     "DEFAULT_POLICY",
     "POLICIES",
     "CacheSize",
+    "Longest",
     "Outcome",
     "RingFigures",
     "Stream",
@@ -34,6 +37,8 @@ __all__ = [
     "beside",
     "budget_bytes",
     "filled",
+    "in_a_dict",
+    "in_the_store",
     "most_hits",
     "next_uses",
     "overhead_bytes",
