@@ -22,7 +22,7 @@ TRACES = (
 )
 
 
-def drawn(seed: int, accesses: int = 30_000) -> Iterator[int]:
+def drawn(seed: int, accesses: int = 15_000) -> Iterator[int]:
     """Popular keys, scans, loops, and a change of what is popular: something for each policy to be wrong about."""
     source = random.Random(seed)
     base = 0
