@@ -8,7 +8,8 @@ import gc
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
-from zmcache.client import Client, ClientGroup, make_client
+from zmcache.cache import CacheGroup
+from zmcache.client import Client, make_client
 from zmcache.core import wire
 from zmcache.core.ring import Member, Ring
 from zmcache.core.wire import Limits
@@ -88,7 +89,7 @@ async def connected(network: MemoryNetwork, address: str = "mem://fake", **optio
     assert not seen, seen
 
 
-def fake_test(test: Callable[[FakeNode, ClientGroup], Coroutine[Any, Any, None]], **options: Any) -> None:
+def fake_test(test: Callable[[FakeNode, CacheGroup[bytes]], Coroutine[Any, Any, None]], **options: Any) -> None:
     """Run ``test`` with an echoing fake node and a client's group."""
 
     async def main() -> None:

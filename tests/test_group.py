@@ -13,10 +13,22 @@ from mesh_fixture import took_less_than
 from scripted_loader import ScriptedLoader, value_of
 
 from zmcache.core.flight import Flight, Outcome, Waiter, failure
+from zmcache.core.marks import ABSENT
 from zmcache.core.settings import GroupSettings
-from zmcache.core.wire import DONE, FROM_HOT, FROM_LOADER, FROM_OWNER, NO_SUCH_KEY, NOT_THERE, SET, Limits
+from zmcache.core.wire import (
+    DELETE,
+    DONE,
+    FROM_HOT,
+    FROM_LOADER,
+    FROM_OWNER,
+    NO_SUCH_KEY,
+    NOT_THERE,
+    SET,
+    Change,
+    Limits,
+)
 from zmcache.errors import LoaderFailed, PeerUnavailable, ValueTooLarge
-from zmcache.group import ABSENT, LocalGroup
+from zmcache.group import LocalGroup
 
 
 class Peers:
@@ -26,8 +38,9 @@ class Peers:
         self.ring_token: object = object()
         self.ours = "mine"
         self.asked: list[tuple[str, Waiter]] = []
-        self.written: list[tuple[int, str, bytes, Waiter]] = []
+        self.written: list[tuple[int, str, bytes | None, Waiter]] = []
         self.standing_in = False
+        self.given_up: list[object] = []
 
     def is_ours(self, key: str) -> bool:
         return key.startswith(self.ours)
@@ -35,13 +48,16 @@ class Peers:
     def stands_in(self, key: str) -> bool:
         return self.standing_in
 
-    def ask(self, group: str, key: str, deadline_s: float, on_answer: Waiter) -> None:
+    def ask(self, group: str, key: str, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
         self.asked.append((key, on_answer))
+        return key
 
-    def write(
-        self, kind: int, group: str, key: str, value: bytes, ttl_ms: int, deadline_s: float, on_answer: Waiter
-    ) -> None:
-        self.written.append((kind, key, value, on_answer))
+    def change(self, group: str, change: Change, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
+        self.written.append((change.kind, change.key, change.value, on_answer))
+        return change.key
+
+    def give_up(self, asked: object) -> None:
+        self.given_up.append(asked)
 
 
 class Bench:
@@ -71,7 +87,13 @@ class Bench:
         self.peers.ring_token = object()
         self.group.ring_changed()
 
-    def held(self, key: str) -> bytes | None:
+    def set(self, key: str, value: bytes, ttl_ms: int = 0) -> Outcome:
+        return self.group.change_local(Change(SET, key, value, ttl_ms))
+
+    def delete(self, key: str) -> Outcome:
+        return self.group.change_local(Change(DELETE, key))
+
+    def held(self, key: str) -> bytes | str | None:
         """What the group has of ``key`` in memory."""
         return self.group.get_local([key], self.clock())[0][0]
 
@@ -79,8 +101,9 @@ class Bench:
         values, expiries, hot = self.group.get_local([key], self.clock())
         value = values[0]
         if value is not None:
-            status = NO_SUCH_KEY if value is ABSENT else FROM_HOT if hot else FROM_OWNER
-            return Outcome(None if value is ABSENT else value, status, expiries[0])
+            found = self.group.found(key, value, expiries[0], self.clock(), hot=bool(hot))
+            assert found is not None
+            return found
         _, outcomes = self.begin(key, forwarded=forwarded)
         if self.peers.asked and not outcomes:
             _, answer = self.peers.asked.pop()
@@ -142,7 +165,7 @@ def test_with_a_negative_ttl_of_zero_no_such_key_is_asked_for_each_time() -> Non
 
 def test_a_value_with_the_same_bytes_as_the_mark_of_absence_is_a_value() -> None:
     async def test(bench: Bench) -> None:
-        lookalike = bytes(bytearray(ABSENT))
+        lookalike = ABSENT.encode()
         bench.loader.answer = lambda keys: dict.fromkeys(keys, lookalike)
         assert (await bench.get("mine")).value == lookalike
         assert (await bench.get("mine")) == Outcome(lookalike, FROM_OWNER, math.inf)
@@ -248,7 +271,7 @@ def test_a_write_at_another_node_drops_the_copy_before_and_after() -> None:
             await bench.get("theirs")
         assert (await bench.get("theirs")).status == FROM_HOT
         done: list[Outcome] = []
-        bench.group.write(SET, "theirs", b"new", 0, bench.clock() + 3, done.append, forwarded=False)
+        bench.group.change(Change(SET, "theirs", b"new"), bench.clock() + 3, done.append, forwarded=False)
         assert bench.group.get_local(["theirs"], bench.clock())[0] == [None]
         await bench.get("theirs")  # meets the old value at the owner, and is popular
         _, _, _, answer = bench.peers.written[0]
@@ -282,10 +305,10 @@ def test_a_share_of_zero_keeps_no_copies_and_one_that_is_full_evicts_only_copies
 
 def test_a_value_larger_than_the_group_is_refused_with_its_size() -> None:
     async def test(bench: Bench) -> None:
-        outcome = bench.group.set_local("mine", b"v" * 50_000, 0)
+        outcome = bench.set("mine", b"v" * 50_000)
         assert isinstance(outcome.error, ValueTooLarge)
         assert outcome.error.size == 50_000
-        assert bench.group.delete_local("mine").status == NOT_THERE
+        assert bench.delete("mine").status == NOT_THERE
 
     bench_test(test, budget_bytes=40_000)
 
@@ -294,10 +317,10 @@ def test_deleting_what_is_remembered_as_absent_says_that_it_was_not_there() -> N
     async def test(bench: Bench) -> None:
         bench.loader.known = lambda key: False
         await bench.get("mine")
-        assert bench.group.delete_local("mine").status == NOT_THERE
+        assert bench.delete("mine").status == NOT_THERE
         bench.loader.known = lambda key: True
         assert (await bench.get("mine")).value == value_of("mine")
-        assert bench.group.delete_local("mine").status == DONE
+        assert bench.delete("mine").status == DONE
 
     bench_test(test)
 
@@ -305,7 +328,7 @@ def test_deleting_what_is_remembered_as_absent_says_that_it_was_not_there() -> N
 def test_expired_entries_are_freed_in_slices() -> None:
     async def test(bench: Bench) -> None:
         for n in range(250):
-            bench.group.set_local(f"mine-{n}", b"v", 1000)
+            bench.set(f"mine-{n}", b"v", 1000)
         bench.ahead_s = 5.0
         assert bench.group.tidy(until_s=0.0), "no time, nothing done"
         assert bench.group.statistics().entries == 250

@@ -11,7 +11,7 @@ from scripted_loader import value_of
 from test_group import Bench, bench_test
 
 from zmcache.core.flight import Outcome, failure
-from zmcache.core.wire import DELETE, DONE, FROM_OWNER, NO_SUCH_KEY, SET
+from zmcache.core.wire import DELETE, DONE, FROM_OWNER, NO_SUCH_KEY, SET, Change
 from zmcache.errors import Busy, OutcomeUnknown, PeerUnavailable, ZmcacheError
 
 GONE = failure(PeerUnavailable("gone"))
@@ -20,7 +20,7 @@ STORED = Outcome(None, DONE, 0.0)
 
 def write(bench: Bench, key: str, value: bytes = b"", *, kind: int = SET) -> list[Outcome]:
     done: list[Outcome] = []
-    bench.group.write(kind, key, value, 0, bench.clock() + 3, done.append, forwarded=False)
+    bench.group.change(Change(kind, key, value), bench.clock() + 3, done.append, forwarded=False)
     return done
 
 
@@ -82,7 +82,7 @@ def test_a_value_that_is_set_here_while_a_fallback_waits_for_its_turn_spares_the
         results = {key: bench.begin(key)[1] for key in ("theirs-1", "theirs-2")}
         for _, answer in bench.peers.asked:
             answer(GONE)
-        bench.group.write(SET, "theirs-2", b"new", 0, bench.clock() + 3, lambda outcome: None, forwarded=True)
+        bench.group.change(Change(SET, "theirs-2", b"new"), bench.clock() + 3, lambda outcome: None, forwarded=True)
         await eventually(lambda: all(results.values()))
         assert results["theirs-2"][0].value == b"new"
         assert bench.loader.loaded == {"theirs-1": 1}
@@ -136,7 +136,7 @@ def test_after_a_write_at_the_new_owner_what_is_left_from_the_old_ring_is_not_re
 @pytest.mark.parametrize("error", [Busy("refused"), OutcomeUnknown("perhaps")])
 def test_a_write_that_failed_leaves_what_a_stand_in_holds(error: ZmcacheError) -> None:
     async def test(bench: Bench) -> None:
-        bench.group.write(SET, "theirs", b"held for its owner", 0, 0.0, lambda outcome: None, forwarded=True)
+        bench.group.change(Change(SET, "theirs", b"held for its owner"), 0.0, lambda outcome: None, forwarded=True)
         done = write(bench, "theirs", b"new")
         bench.peers.written[0][3](failure(error))
         assert done[0].error is error
@@ -231,7 +231,7 @@ def test_a_fetch_during_which_the_ring_gives_the_key_to_this_node_becomes_a_load
 def test_what_the_ring_moves_away_lives_on_briefly_and_what_stays_for_as_long_as_before() -> None:
     async def test(bench: Bench) -> None:
         for key in ("mine-1", "mine-2"):
-            bench.group.set_local(key, b"v", -1)
+            bench.set(key, b"v", -1)
         bench.move_ring("mine-2")
         _, outcomes = bench.begin("mine-2-loaded-after")  # takes more turns of the loop than a sweep of two keys
         await eventually(lambda: bool(outcomes))

@@ -7,13 +7,16 @@ The floor plan, from the bottom; imports go strictly down:
 
     errors.py       the tree of errors
     core/           pure: store and eviction, ring, flights, wire
+    codecs/         what values are in a program, against bytes; tracing.py: the trace that a call belongs to
     deadlines.py    one coarse timer for all that waits
-    loading.py      calls of a loader under way: batches, limits, timeouts
-    group.py        the way of a request, numbered; calls.py: what a program awaits
+    cache/          the library that programs call, the same whatever is behind it
+    loading.py      calls of a loader under way; leasing.py: values that callers make; changing.py: what a set, a cas, an incr does
+    group.py        the way of a request, numbered; calls.py: what an embedding program awaits
     loaders/        what a config names as a loader; transport/: frames over ZeroMQ or memory;
     discovery/      who the members are; config/: YAML to frozen structs
     peers/          channels to other nodes, kept in step with the ring
-    node/, client/  beside each other: one serves, the other asks
+    node/, client/  beside each other: one serves, the other asks; inprocess.py: both in one, mem://; here.py: with no socket between
+    connecting.py   from an address to one of them; sync/: the same for threads
     cli/            the commands
 
 The way of a request, over the wire: transport -> core.wire.decode -> node.dispatch -> group.get_local -> store, or a flight -> loader.
@@ -24,9 +27,12 @@ from __future__ import annotations
 
 import logging
 
+from zmcache.cache import Cache, Cached, CacheGroup, Topology
 from zmcache.calls import Group
-from zmcache.client import Client, ClientGroup, Topology, make_client
-from zmcache.core.calls import DEFAULT_TIMEOUT_S, Item
+from zmcache.client import Client
+from zmcache.codecs import Codec
+from zmcache.connecting import connect
+from zmcache.core.calls import Item
 from zmcache.core.ring import Epoch, Member, Ring
 from zmcache.core.wire import Limits
 from zmcache.errors import (
@@ -46,55 +52,27 @@ from zmcache.errors import (
     PartialResult,
     PeerUnavailable,
     ProtocolError,
+    RecursiveFill,
     RequestError,
     UnknownGroup,
     ValueTooLarge,
     ZmcacheError,
 )
 from zmcache.node import Node
-from zmcache.transport.zeromq import ZmqTransport
+from zmcache.tracing import trace_context, traceparent
 
 # What a library logs is the program's to show: without this, warnings of a program that has set up no logging go to its standard error.
 logging.getLogger("zmcache").addHandler(logging.NullHandler())
 
 
-def connect(
-    addresses: str,
-    *,
-    route: str = "owner",
-    timeout: float = DEFAULT_TIMEOUT_S,
-    connect_timeout: float = 5.0,
-    busy_poll: float = 0.0,
-    limits: Limits | None = None,
-) -> Client:
-    """A client of the cluster that the nodes at ``addresses`` (``"host:port,host:port"``) belong to. No I/O happens before ``async with``.
-
-    route            ``"owner"``: learn the ring, send each key straight to its owner. ``"any"``: send everything to the given nodes
-                     and let them fetch from each other; for clients that can reach only those.
-    timeout          seconds that a call may take in all, a load by the owner included; each call can say otherwise.
-    connect_timeout  seconds to find the first node that answers.
-    busy_poll        seconds to poll the socket before sleeping while an answer is awaited. 0: none. About 150e-6 takes a third off the latency of
-                     a lone caller and costs that much processor time a call; leave it off where the loop has other work.
-    limits           the cluster's limits, where its config has others than the defaults.
-
-    Raises `ConfigError` for a wrong argument; entering raises `PeerUnavailable` when no node answers.
-    """
-    limits = limits or Limits()
-    return make_client(
-        addresses,
-        lambda: ZmqTransport(busy_poll_s=busy_poll, max_message_bytes=limits.message_bytes),
-        route=route,
-        timeout=timeout,
-        connect_timeout=connect_timeout,
-        limits=limits,
-    )
-
-
 __all__ = [
     "BackendError",
     "Busy",
+    "Cache",
+    "CacheGroup",
+    "Cached",
     "Client",
-    "ClientGroup",
+    "Codec",
     "ConfigError",
     "DeadlineExceeded",
     "DiscoveryError",
@@ -115,6 +93,7 @@ __all__ = [
     "PartialResult",
     "PeerUnavailable",
     "ProtocolError",
+    "RecursiveFill",
     "RequestError",
     "Ring",
     "Topology",
@@ -122,4 +101,6 @@ __all__ = [
     "ValueTooLarge",
     "ZmcacheError",
     "connect",
+    "trace_context",
+    "traceparent",
 ]

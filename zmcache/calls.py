@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar, overload
 
 from zmcache.core.calls import DEFAULT_TIMEOUT_S, SOURCES, UNSET, Item, Ttl, check_timeout, ttl_to_ms
 from zmcache.core.flight import Flight, Outcome, Waiter, failure
+from zmcache.core.marks import ABSENT, Held
 from zmcache.core.settings import GroupSettings
 from zmcache.core.store import Reader
-from zmcache.core.wire import DELETE, DONE, SET, Limits, check_key, check_value
+from zmcache.core.wire import DELETE, DONE, FOREVER, FROM_LOADER, IS_NONE, SET, Change, Limits, check_key, check_value
 from zmcache.deadlines import Deadlines
 from zmcache.errors import DeadlineExceeded, LifecycleError, PartialResult, ZmcacheError
-from zmcache.group import ABSENT, LocalGroup, Peers, hit
+from zmcache.group import LocalGroup, Peers
 from zmcache.loading import Loader
+from zmcache.tracing import traceparent
 
 T = TypeVar("T")
 
@@ -36,16 +39,21 @@ class Group(LocalGroup):
         *,
         loader: Loader | None,
         random: Callable[[], float],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(name, settings, limits, peers, loader=loader, random=random)
+        super().__init__(name, settings, limits, peers, loader=loader, random=random, clock=clock)
         self._deadlines = deadlines
-        self.get_nowait: Reader = self._store.reader(self._clock, ABSENT, self._copy_of)
+        self.get_nowait: Reader = self._store.reader(self._clock, self._meaning, self._copy_of)
         """``get_nowait(key, default=None)``: what this node holds of ``key`` now, a hot copy included; ``default``
         otherwise. Asks nobody and loads nothing. Raises `InvalidKey`."""
 
-    def _copy_of(self, key: str) -> bytes | None:
+    def _copy_of(self, key: str) -> Held | None:
         check_key(key, self.limits.key_bytes)
         return self._hot.read(key, self._clock())
+
+    def _meaning(self, mark: str, default: object) -> object:
+        outcome = self.found("", mark, math.inf, self._clock(), hot=True)
+        return outcome.value if outcome is not None and _has_value(outcome) else default
 
     @overload
     async def get(self, key: str, *, timeout: float | None = None) -> bytes | None: ...
@@ -58,79 +66,122 @@ class Group(LocalGroup):
         `Busy` or `DeadlineExceeded`.
         """
         value = self._store.get(key, self._clock())
-        if value is not None:
-            return default if value is ABSENT else value
-        outcome = (await self._outcomes([key], timeout))[0]
+        if type(value) is bytes:
+            return value
+        if value is ABSENT:
+            return default
+        outcome = (await self.outcomes([key], timeout))[0]
         if outcome.error is not None:
-            raise _fresh(outcome.error)
-        return default if outcome.value is None else outcome.value
+            raise fresh(outcome.error)
+        return outcome.value if _has_value(outcome) else default
 
-    async def fetch(self, key: str, *, timeout: float | None = None) -> Item | None:
+    async def fetch(self, key: str, *, timeout: float | None = None) -> Item[bytes | None] | None:
         """As `get`, with the remaining life and the source of the value; None when the loader does not know the key."""
-        outcome = (await self._outcomes([key], timeout))[0]
+        outcome = (await self.outcomes([key], timeout))[0]
         if outcome.error is not None:
-            raise _fresh(outcome.error)
-        if outcome.value is None:
+            raise fresh(outcome.error)
+        if not _has_value(outcome):
             return None
         ttl_s = None if outcome.expires_at_s == math.inf else max(0.0, outcome.expires_at_s - self._clock())
         return Item(outcome.value, ttl_s, SOURCES[outcome.status])
 
-    async def get_many(self, keys: Iterable[str], *, timeout: float | None = None) -> dict[str, bytes]:
+    async def get_many(self, keys: Iterable[str], *, timeout: float | None = None) -> dict[str, bytes | None]:
         """The values of those keys that exist. Raises `PartialResult`, with what was found, when some keys failed."""
         wanted = list(dict.fromkeys(keys))
-        values: dict[str, bytes] = {}
+        values: dict[str, bytes | None] = {}
         errors: dict[str, ZmcacheError] = {}
-        for key, outcome in zip(wanted, await self._outcomes(wanted, timeout), strict=True):
+        for key, outcome in zip(wanted, await self.outcomes(wanted, timeout), strict=True):
             if outcome.error is not None:
                 errors[key] = outcome.error
-            elif outcome.value is not None:
+            elif _has_value(outcome):
                 values[key] = outcome.value
         if errors:
             raise PartialResult(values, errors)
         return values
 
-    async def set(self, key: str, value: bytes, *, ttl: Ttl = UNSET, timeout: float | None = None) -> None:
-        """Store ``value`` at the owner of ``key``. ``ttl``: seconds or a timedelta; None: for ever; left out: the group's.
+    async def set(self, key: str, value: bytes | None, *, ttl: Ttl = UNSET, timeout: float | None = None) -> None:
+        """Store ``value`` at the owner of ``key``. ``ttl``: seconds, a timedelta or "1h30m"; None: for ever; left out: the
+        group's.
 
         Raises `InvalidKey`, `ValueTooLarge`, `InvalidTtl` or a `MeshError`.
         """
         check_key(key, self.limits.key_bytes)
-        check_value(value, self.limits.value_bytes)
-        await self._written(SET, key, value, ttl_to_ms(ttl), timeout)
+        if value is not None:
+            check_value(value, self.limits.value_bytes)
+        await self.changed(Change(SET, key, value, ttl_to_ms(ttl)), timeout)
 
     async def delete(self, key: str, *, timeout: float | None = None) -> bool:
         """Delete ``key`` at its owner; whether it was there. Raises `InvalidKey` or a `MeshError`."""
         check_key(key, self.limits.key_bytes)
-        return (await self._written(DELETE, key, b"", 0, timeout)).status == DONE
+        return (await self.changed(Change(DELETE, key), timeout)).status == DONE
 
     def _check_loop(self) -> None:
         # A hit is given anywhere; what needs the node's sockets and timers would hang in a loop that does not serve them.
         if asyncio.get_running_loop() is not self._loop:
             raise LifecycleError("the node belongs to another event loop, or to the process before the fork")
 
-    async def _written(self, kind: int, key: str, value: bytes, ttl_ms: int, timeout: float | None) -> Outcome:
+    async def changed(self, change: Change, timeout: float | None) -> Outcome:
+        """Carry out a change whose arguments have been checked. Raises what it failed with."""
         self._check_loop()
-        deadline_s = self._clock() + (DEFAULT_TIMEOUT_S if timeout is None else check_timeout(timeout))
+        deadline_s = self._loop.time() + (DEFAULT_TIMEOUT_S if timeout is None else check_timeout(timeout))
         future: asyncio.Future[Outcome] = self._loop.create_future()
-        self.write(kind, key, value, ttl_ms, deadline_s, _once(future), forwarded=False)
-        outcome = future.result() if future.done() else await self._until(future, deadline_s)
+        waiter = _once(future)
+        joined = self.change(change, deadline_s, waiter, forwarded=False, trace=traceparent())
+        try:
+            outcome = future.result() if future.done() else await self._until(future, deadline_s)
+        finally:
+            if joined is not None:
+                joined.leave(waiter)
         if outcome.error is not None:
-            raise _fresh(outcome.error)
+            raise fresh(outcome.error)
         return outcome
 
-    async def _outcomes(self, keys: list[str], timeout: float | None) -> list[Outcome]:
+    async def peeked(self, key: str, timeout: float) -> Outcome:
+        """What is held of ``key``, for an asker who fills. Raises `InvalidKey`; what failed is in the outcome."""
+        check_key(key, self.limits.key_bytes)
+        now_s = self._clock()
+        (held,), (expires_at_s,), from_hot = self.get_local([key], now_s)
+        known = None
+        if held is not None:
+            known = self.found(key, held, expires_at_s, now_s, hot=bool(from_hot), fills=True)
+        if known is not None:
+            return known
+        self._check_loop()
+        deadline_s = self._loop.time() + timeout
+        future: asyncio.Future[Outcome] = self._loop.create_future()
+        self.peek(key, _once(future), deadline_s, forwarded=False)
+        return future.result() if future.done() else await self._until(future, deadline_s)
+
+    def post(self, change: Change) -> None:
+        """Carry out a change, and let nobody wait for it."""
+        self.change(change, self._loop.time() + DEFAULT_TIMEOUT_S, lambda _: None, forwarded=False)
+
+    def life_ms(self, expires_at_s: float) -> int:
+        """What remains until then, as an answer says it."""
+        return FOREVER if expires_at_s == math.inf else max(0, int((expires_at_s - self._clock()) * 1000))
+
+    async def cleared(self, timeout: float) -> None:
+        """Empty what is here of the group. Raises `DeadlineExceeded`."""
+        future: asyncio.Future[Outcome] = self._loop.create_future()
+        waiter = _once(future)
+        self.clear(lambda: waiter(Outcome(None, DONE, 0.0)))
+        if not future.done():
+            error = (await self._until(future, self._loop.time() + timeout)).error
+            if error is not None:
+                raise error
+
+    async def outcomes(self, keys: list[str], timeout: float | None) -> list[Outcome]:
         """The outcome of each key, in order; never raises for a single key that failed, `DeadlineExceeded` among them."""
         for key in keys:
             check_key(key, self.limits.key_bytes)
         now_s = self._clock()
-        deadline_s = now_s + (DEFAULT_TIMEOUT_S if timeout is None else check_timeout(timeout))
+        deadline_s = self._loop.time() + (DEFAULT_TIMEOUT_S if timeout is None else check_timeout(timeout))
         values, expiries, from_hot = self.get_local(keys, now_s)
+        hot = set(from_hot)
         outcomes: list[Outcome | None] = [
-            None if value is None else hit(value, expires_at_s, hot=False)
-            for value, expires_at_s in zip(values, expiries, strict=True)
+            None if held is None else self.found(keys[at], held, expiries[at], now_s, hot=at in hot)
+            for at, held in enumerate(values)
         ]
-        for at in from_hot:
-            outcomes[at] = hit(values[at], expiries[at], hot=True)  # type: ignore[arg-type]  # it was filled
         missing = [at for at, outcome in enumerate(outcomes) if outcome is None]
         if missing:
             await self._fill(keys, outcomes, missing, deadline_s)
@@ -156,7 +207,7 @@ class Group(LocalGroup):
         flights: list[tuple[Flight, Waiter]] = []
         for at in missing:
             waiter = waiter_at(at)
-            flights.append((self.begin(keys[at], waiter, deadline_s, forwarded=False), waiter))
+            flights.append((self.begin(keys[at], waiter, deadline_s, forwarded=False, trace=traceparent()), waiter))
         try:
             late = await self._until(future, deadline_s)
         finally:
@@ -175,7 +226,12 @@ class Group(LocalGroup):
             self._deadlines.discard(bucket, expire)
 
 
-def _fresh(error: ZmcacheError) -> ZmcacheError:
+def _has_value(outcome: Outcome) -> bool:
+    return outcome.status <= FROM_LOADER or outcome.status == IS_NONE
+
+
+def fresh(error: ZmcacheError) -> ZmcacheError:
+    """An error of a flight, for one of its callers to raise."""
     # One error serves every caller of a flight, and each raise would add its frames to what the ones before it left on it.
     return error.with_traceback(None)
 

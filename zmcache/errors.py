@@ -7,6 +7,7 @@
     |  |- InvalidValue
     |  |  `- ValueTooLarge         (size, limit)
     |  |- InvalidTtl
+    |  |- RecursiveFill            a function that makes a value asks for that value
     |  `- UnknownGroup             (group)
     |- BackendError                the backend's: the loader was asked and did not do its part
     |  |- LoaderFailed
@@ -28,7 +29,7 @@ never used for anything else.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class ZmcacheError(Exception):
@@ -83,6 +84,12 @@ class UnknownGroup(RequestError):
     """The node has no group of that name."""
 
     code = 37
+
+
+class RecursiveFill(RequestError):
+    """A function that makes a value asks for that value, and would wait for itself."""
+
+    code = 38
 
 
 class BackendError(ZmcacheError):
@@ -157,7 +164,7 @@ class LifecycleError(ZmcacheError):
 class PartialResult(ZmcacheError):
     """Some keys of a batch failed. ``values`` has what was found, ``errors`` the failure of each other key."""
 
-    def __init__(self, values: Mapping[str, bytes], errors: Mapping[str, ZmcacheError]) -> None:
+    def __init__(self, values: Mapping[str, Any], errors: Mapping[str, ZmcacheError]) -> None:
         first = next(iter(errors.values()))
         super().__init__(f"{len(errors)} of the keys failed, the first with: {first}")
         self.values, self.errors = dict(values), dict(errors)
@@ -166,7 +173,7 @@ class PartialResult(ZmcacheError):
 _BY_CODE: dict[int, type[ZmcacheError]] = {
     cls.code: cls
     for cls in (
-        ZmcacheError, RequestError, InvalidKey, InvalidValue, ValueTooLarge, InvalidTtl, UnknownGroup, BackendError,
+        ZmcacheError, RequestError, InvalidKey, InvalidValue, ValueTooLarge, InvalidTtl, UnknownGroup, RecursiveFill, BackendError,
         LoaderFailed, LoadTimeout, MeshError, Busy, DeadlineExceeded, OutcomeUnknown, ProtocolError,
     )
 }  # fmt: skip

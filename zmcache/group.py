@@ -13,6 +13,9 @@
    disagree cannot wait for each other.
 7. When the ring moves a key away, what is held of it becomes a short-lived copy (`ring_changed`, `Sweep`).
 
+Where the asker makes the value itself, steps 4 and 5 are the owner's lease in place of its loader: `zmcache.leasing`. What a change does at the
+owner stands in `zmcache.changing`.
+
 A group knows no socket and no node: who owns what, and how to ask, is the `Peers` it was given. Everything here runs on one event loop.
 """
 
@@ -26,23 +29,49 @@ from typing import Final, Protocol
 
 import msgspec
 
+from zmcache.changing import Changing, token_of
+from zmcache.core.clearing import clear
 from zmcache.core.fallback import Fallback
 from zmcache.core.flight import Flight, Flights, Outcome, Waiter, failure
 from zmcache.core.hot import HotCache
 from zmcache.core.lives import Lives
+from zmcache.core.marks import ABSENT, Held, Marked, marked, read_mark
 from zmcache.core.settings import GroupSettings, GroupStatistics
 from zmcache.core.store import Store
 from zmcache.core.sweep import Sweep
 from zmcache.core.tidying import tidy
-from zmcache.core.wire import DONE, FROM_HOT, FROM_OWNER, NO_SUCH_KEY, NOT_THERE, SET, Limits
-from zmcache.errors import Busy, PeerUnavailable, ValueTooLarge
+from zmcache.core.wire import (
+    DELETE,
+    FILL,
+    FROM_HOT,
+    FROM_LOADER,
+    FROM_OWNER,
+    GET,
+    GETS,
+    IS_NONE,
+    NO_SUCH_KEY,
+    PUT,
+    RELEASE,
+    SET,
+    Change,
+    Limits,
+)
+from zmcache.errors import Busy, PeerUnavailable
+from zmcache.leasing import Leasing
 from zmcache.loading import Loader, Loading
 
 # After a standstill. What lay in the sockets meanwhile is read within a fraction of it.
 _BACKLOG_S: Final = 1.0
 
-# "No such key" is remembered as this very object: compared by identity, so a loader may well return equal bytes.
-ABSENT: Final = bytes(bytearray(b"\x00no such key"))
+# What moves no value: who waits for one goes on waiting.
+_NO_CHANGE: Final = frozenset({GETS, FILL, PUT, RELEASE})
+
+
+class Leavable(Protocol):
+    """What a waiter has joined."""
+
+    def leave(self, waiter: Waiter) -> None:
+        """Stop waiting."""
 
 
 class Peers(Protocol):
@@ -58,13 +87,17 @@ class Peers(Protocol):
     def stands_in(self, key: str) -> bool:
         """Whether this node is the next owner of ``key``, the one that loads while the owner cannot be reached."""
 
-    def ask(self, group: str, key: str, deadline_s: float, on_answer: Waiter) -> None:
-        """Get ``key`` from its owner or the owner's stand-in. `PeerUnavailable` in the outcome: nobody could be asked."""
+    def ask(self, group: str, key: str, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
+        """Get ``key`` from its owner or the owner's stand-in. `PeerUnavailable` in the outcome: nobody could be asked.
 
-    def write(
-        self, kind: int, group: str, key: str, value: bytes, ttl_ms: int, deadline_s: float, on_answer: Waiter
-    ) -> None:
-        """Set or delete ``key`` at its owner, else at its stand-in. `PeerUnavailable` in the outcome: nobody could be asked."""
+        What is returned is for `give_up`.
+        """
+
+    def change(self, group: str, change: Change, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
+        """The same for any other request; one of kind GET is a look at what its owner holds, for an asker who fills."""
+
+    def give_up(self, asked: object) -> None:
+        """Nobody waits for this answer any more."""
 
 
 class LocalGroup:
@@ -85,7 +118,7 @@ class LocalGroup:
         self.settings = settings
         self.limits = limits
         self._peers = peers
-        self._clock = clock
+        self.clock = self._clock = clock
         self._loop = asyncio.get_running_loop()
         hot_bytes = int(settings.budget_bytes * settings.hot_share)
         self._store = Store(settings.budget_bytes - hot_bytes, settings.policy, settings.item_share)
@@ -98,7 +131,17 @@ class LocalGroup:
             max_loads=settings.max_loads, clock=clock, call_later=self._loop.call_later,
         )  # fmt: skip
         self._sweep = Sweep(self._store, peers.is_ours, self._loop.call_later)
-        self._doubts = self._sets = self._deletes = 0
+        self._changing = Changing(name, self._store, self._lives, clock, self._is_brief)
+        self._leasing = Leasing(
+            self,
+            beta=settings.refresh_beta,
+            max_leases=settings.max_queued,
+            random=random,
+            clock=clock,
+            loop_time=self._loop.time,
+            call_later=self._loop.call_later,
+        )
+        self._doubts = self._sets = self._deletes = self._refreshes = 0
         self._backlog_until_s = -math.inf
         self._loading = None if loader is None else Loading(
             loader,
@@ -111,15 +154,30 @@ class LocalGroup:
 
     # -- steps 1 and 2 ---------------------------------------------------------------------------------------------
 
-    def get_local(self, keys: list[str], now_s: float) -> tuple[list[bytes | None], list[float], list[int]]:
-        """Values (None where it is not here), expiries on the monotonic clock, and the positions that hot copies filled.
+    def get_local(self, keys: list[str], now_s: float) -> tuple[list[Held | None], list[float], list[int]]:
+        """What is held here (None: nothing), expiries on the monotonic clock, and the positions that hot copies filled.
 
-        About 0.3 us a key. `ABSENT` stands for a remembered "no such key".
+        About 0.3 us a key. What is no plain value (`zmcache.core.marks`) is for `found`.
         """
         values, expiries = self._store.get_many(keys, now_s)
         return values, expiries, self._hot.fill(keys, values, expiries, now_s)
 
-    def begin(self, key: str, waiter: Waiter, deadline_s: float, *, forwarded: bool) -> Flight:
+    def found(
+        self, key: str, held: Held, expires_at_s: float, now_s: float, *, hot: bool, fills: bool = False
+    ) -> Outcome | None:
+        """What is told to who finds this; None: it is as if nothing were here. ``fills``: the asker makes what is missing."""
+        if isinstance(held, bytes):
+            return Outcome(held, FROM_HOT if hot else FROM_OWNER, expires_at_s)
+        if held is ABSENT:
+            return None if fills else Outcome(None, NO_SUCH_KEY, expires_at_s)
+        mark = read_mark(held)
+        if not fills and not hot and self._loading is not None:
+            self._refresh_early(key, mark, now_s)
+        return self._leasing.of_mark(key, mark, now_s, hot=hot, fills=fills)
+
+    def begin(
+        self, key: str, waiter: Waiter, deadline_s: float, *, forwarded: bool, trace: str | None = None
+    ) -> Flight:
         """Join the flight of a key that is not here, or start it. The waiter may be called before this returns."""
         flight = self._loads.get(key)
         if flight is None and not forwarded:
@@ -129,20 +187,31 @@ class LocalGroup:
             return flight
         if forwarded or self._peers.is_ours(key):
             flight = self._loads.start(key, self._trust(), self._abandon_load)
+            flight.trace = trace
             flight.join(waiter)
             self._load(flight)
         else:
             flight = self._asks.start(key, None, self._abandon_ask)
+            flight.trace = trace
             flight.join(waiter)
             self._ask(flight, deadline_s)
         return flight
 
+    def peek(self, key: str, waiter: Waiter, deadline_s: float, *, forwarded: bool) -> None:
+        """For an asker who fills, of what `get_local` has not found: nothing is loaded, but the owner is asked."""
+        if forwarded or self._peers.is_ours(key):
+            waiter(Outcome(None, NO_SUCH_KEY, 0.0))
+        else:
+            self._peers.change(self.name, Change(GET, key), deadline_s, waiter, None)
+
     # -- steps 3 to 5 ----------------------------------------------------------------------------------------------
 
     def _load(self, flight: Flight) -> None:
-        entry = self._store.lookup(flight.key, self._clock())
-        if entry is not None:
-            self._loads.land(flight, hit(*entry, hot=False))
+        now_s = flight.began_s = self._clock()
+        entry = self._store.lookup(flight.key, now_s)
+        known = None if entry is None else self.found(flight.key, *entry, now_s, hot=False)
+        if known is not None:
+            self._loads.land(flight, known)
         elif self._loading is None:
             # Without a loader a key that is not here is gone or was never set, and nobody can know better. A stand-in says so too,
             # though an owner that is merely out of reach may hold the key: a node that was killed fails no read (P7), and a miss is
@@ -167,9 +236,30 @@ class LocalGroup:
             now_s = self._clock()
             outcome = outcome._replace(expires_at_s=now_s + life_s)
             if not flight.fenced and life_s > 0:
-                value = ABSENT if outcome.value is None else outcome.value
-                self._store.set(flight.key, value, outcome.expires_at_s, now_s)
+                held: Held = ABSENT if outcome.value is None else outcome.value
+                if self.settings.refresh_beta and outcome.value is not None:
+                    held = marked(Marked(outcome.value, outcome.expires_at_s, 0.0, now_s - flight.began_s))
+                self._store.set(flight.key, held, outcome.expires_at_s, now_s)
         self._loads.land(flight, outcome)
+
+    def _refresh_early(self, key: str, mark: Marked, now_s: float) -> None:
+        """Load a popular value anew shortly before its end, behind whoever asks for it now (XFetch, see `zmcache.leasing`)."""
+        fresh = now_s < mark.fresh_until_s
+        if (
+            not fresh
+            or self._loading is None
+            or not self._leasing.is_due(mark.fresh_until_s, mark.took_s, now_s)
+            or not self._peers.is_ours(key)
+            or self._loads.get(key) is not None
+        ):
+            return
+        flight = self._loads.start(key, self._trust(), None)
+        flight.began_s = now_s
+        self._refreshes += 1
+        try:
+            self._loading.add(flight)
+        except (Busy, PeerUnavailable) as error:
+            self._loads.land(flight, failure(error))
 
     def _trust(self) -> tuple[object, int]:
         """What a load must have begun under to be kept for as long as the group keeps values."""
@@ -178,7 +268,9 @@ class LocalGroup:
     def _ask(self, flight: Flight, deadline_s: float) -> None:
         # The flight outlives its first caller's deadline: who joins later may have more time.
         until_s = max(deadline_s, self._clock() + self.settings.load_timeout_s)
-        self._peers.ask(self.name, flight.key, until_s, lambda outcome: self._answered(flight, outcome))
+        flight.token = self._peers.ask(
+            self.name, flight.key, until_s, lambda outcome: self._answered(flight, outcome), flight.trace
+        )
 
     def _answered(self, flight: Flight, outcome: Outcome) -> None:
         if isinstance(outcome.error, PeerUnavailable) and not flight.landed and len(flight):
@@ -187,8 +279,8 @@ class LocalGroup:
                 self._fallback.begin(flight, at_once=at_once)
                 return
         if outcome.error is None and not flight.fenced:
-            value = ABSENT if outcome.value is None else outcome.value
-            self._hot.offer(flight.key, value, outcome.expires_at_s, self._clock())
+            held = ABSENT if outcome.status == NO_SUCH_KEY else marked(Marked(outcome.value))
+            self._hot.offer(flight.key, held, outcome.expires_at_s, self._clock())
         self._asks.land(flight, outcome)
 
     def _is_ours_now(self, key: str) -> bool:
@@ -201,68 +293,112 @@ class LocalGroup:
 
     def _abandon_ask(self, flight: Flight) -> None:
         self._asks.abandon(flight)
+        self._peers.give_up(flight.token)
         self._fallback.abandon(flight)
 
-    # -- set and delete --------------------------------------------------------------------------------------------
+    # -- changes ---------------------------------------------------------------------------------------------------
 
-    def write(
-        self, kind: int, key: str, value: bytes, ttl_ms: int, deadline_s: float, waiter: Waiter, *, forwarded: bool
-    ) -> None:
-        """Set or delete ``key``, here or at its owner. The waiter may be called before this returns."""
+    def change(
+        self, change: Change, deadline_s: float, waiter: Waiter, *, forwarded: bool, trace: str | None = None
+    ) -> Leavable | None:
+        """Carry out any request but a GET, here or at the key's owner. The waiter may be called before this returns; if it is not, it
+        can leave what is returned, unless that is None.
+        """
+        kind, key = change.kind, change.key
         if forwarded or self._peers.is_ours(key):
-            waiter(self._write_local(kind, key, value, ttl_ms))
-            return
+            if kind == FILL:
+                return self._leasing.fill(change, deadline_s, waiter)
+            if kind == GETS:
+                return self._gets(key, waiter, deadline_s, forwarded=forwarded, trace=trace)
+            waiter(self.change_local(change))
+            return None
+        if kind in _NO_CHANGE:
+            asked = self._peers.change(self.name, change, deadline_s, waiter, trace)
+            return _Asked(self._peers, asked)
 
         def answered(outcome: Outcome) -> None:
-            # Again: a fetch that began while the write was under way may have met the old value at the owner.
+            # Again: a fetch that began while the change was under way may have met the old value at the owner.
             self.fence(key)
             if isinstance(outcome.error, PeerUnavailable):
                 if self._is_ours_now(key):
-                    outcome = self._write_local(kind, key, value, ttl_ms)
+                    outcome = self.change_local(change)
             elif outcome.error is None:
-                if self._peers.is_ours(key):
+                if self._peers.is_ours(key) and (kind in (SET, DELETE)):
                     # The ring gave us the key meanwhile, and where it was written nobody will ask for it any more.
-                    self._write_local(kind, key, value, ttl_ms)
+                    self.change_local(change)
                 else:
                     # Held of a key of another node, loaded in its place or left from an older ring: it is older than this.
                     self._store.delete(key, self._clock())
             waiter(outcome)
 
         self.fence(key)
-        self._peers.write(kind, self.name, key, value, ttl_ms, deadline_s, answered)
+        self._peers.change(self.name, change, deadline_s, answered, trace)
+        return None
 
-    def _write_local(self, kind: int, key: str, value: bytes, ttl_ms: int) -> Outcome:
-        return self.set_local(key, value, ttl_ms) if kind == SET else self.delete_local(key)
+    def change_local(self, change: Change) -> Outcome:
+        """Carry it out here. What is another's key, or may be older than it looks, is kept briefly."""
+        kind = change.kind
+        if kind == PUT:
+            return self._leasing.put(change)
+        if kind == RELEASE:
+            return self._leasing.release(change)
+        self.fence(change.key)
+        self._sets += kind != DELETE
+        self._deletes += kind == DELETE
+        return self._changing.apply(change)
 
-    def set_local(self, key: str, value: bytes, ttl_ms: int) -> Outcome:
-        """Store here. ``ttl_ms`` as in a SET frame. What is another's key, or may be older than it looks, is kept briefly."""
-        self.fence(key)
-        now_s = self._clock()
-        # It may have waited here while a stand-in acknowledged a newer one.
-        overtaken = now_s < self._backlog_until_s
-        life_s = self._lives.of_set(ttl_ms, briefly=overtaken or not self._peers.is_ours(key))
-        self._sets += 1
-        if not self._store.set(key, value, now_s + life_s, now_s):
-            limit = self._store.entry_limit_bytes
-            what = f"the value is larger than one of group {self.name} may be"
-            return failure(ValueTooLarge(what, size=len(value), limit=limit))
-        return Outcome(None, DONE, now_s + life_s)
+    def clock_moved(self) -> None:
+        """For tests: the clock jumped ahead, and what waits by the loop's own time is to notice."""
+        self._leasing.look_all()
 
-    def delete_local(self, key: str) -> Outcome:
-        """Delete here. DONE where it was there, else NOT_THERE."""
-        self.fence(key)
-        self._deletes += 1
-        now_s = self._clock()
-        there = self._store.get(key, now_s)
-        self._store.delete(key, now_s)
-        return Outcome(None, NOT_THERE if there is None or there is ABSENT else DONE, 0.0)
+    def lookup(self, key: str) -> tuple[Held, float] | None:
+        """For leases: what is held here of ``key`` now, and until when."""
+        return self._store.lookup(key, self._clock())
+
+    def keep(self, change: Change) -> Outcome:
+        """For leases: store what a caller has made."""
+        # No load that began before may store its result over it, and no hot copy stays; its own lease has ended.
+        self.fence(change.key)
+        return self._changing.keep(change)
+
+    def _is_brief(self, key: str) -> bool:
+        # What waited here for too long may have come after a newer one that a stand-in acknowledged.
+        return self._clock() < self._backlog_until_s or not self._peers.is_ours(key)
+
+    def _gets(
+        self, key: str, waiter: Waiter, deadline_s: float, *, forwarded: bool, trace: str | None
+    ) -> Flight | None:
+        entry = self.lookup(key)
+        known = None if entry is None else self.found(key, *entry, self._clock(), hot=False)
+
+        def told(outcome: Outcome) -> None:
+            if outcome.status <= FROM_LOADER or outcome.status == IS_NONE:
+                outcome = outcome._replace(token=token_of(outcome.value))
+            waiter(outcome)
+
+        if known is not None:
+            told(known)
+            return None
+        # Its waiter is `told`, so nobody can leave by the name of ``waiter``: it lasts as long as the load may.
+        self.begin(key, told, deadline_s, forwarded=True, trace=trace)
+        return None
 
     def fence(self, key: str) -> None:
-        """No flight that began before this moment stores its result, and no copy of the key stays."""
+        """No flight or fill that began before this moment stores its result, and no copy of the key stays."""
         self._loads.fence(key)
         self._asks.fence(key)
+        if len(self._leasing):
+            self._leasing.overtake(key)
         if len(self._hot):
             self._hot.delete(key, self._clock())
+
+    def clear(self, done: Callable[[], None]) -> None:
+        """Forget all that is here, in slices; then call ``done``. What is being loaded or filled meanwhile is not stored."""
+        self._loads.fence_all()
+        self._asks.fence_all()
+        self._leasing.clear()
+        clear(self._hot, self._clock, self._loop.call_later, lambda: None)
+        clear(self._store, self._clock, self._loop.call_later, done)
 
     # -- step 7 and housekeeping -----------------------------------------------------------------------------------
 
@@ -272,6 +408,7 @@ class LocalGroup:
         What is being loaded meanwhile is kept as briefly: it may have been read before the set that this node did not hear of.
         """
         self._doubts += lease_lost
+        self._leasing.ring_changed(self._peers.is_ours)
         self._sweep.begin(self._clock() + self.settings.moved_ttl_s, everything=lease_lost)
 
     def stood_still(self) -> None:
@@ -303,6 +440,8 @@ class LocalGroup:
             sets=self._sets, deletes=self._deletes, entries=store.entries, used_bytes=store.used_bytes,
             budget_bytes=self.settings.budget_bytes, hot_entries=hot.entries, hot_bytes=hot.used_bytes,
             evictions=store.evictions, expirations=store.expirations, refused=store.refused,
+            leases=self._leasing.granted, leases_expired=self._leasing.expired, leases_overtaken=self._leasing.overtaken,
+            refreshes=self._refreshes,
         )  # fmt: skip
 
     async def aclose(self) -> None:
@@ -311,12 +450,19 @@ class LocalGroup:
         if self._loading is not None:
             await self._loading.aclose()
         stopping = failure(PeerUnavailable("the node is stopping"))
+        self._leasing.close()
         self._asks.land_all(stopping)
         self._loads.land_all(stopping)
 
 
-def hit(value: bytes, expires_at_s: float, *, hot: bool) -> Outcome:
-    """The outcome of finding ``value`` in memory."""
-    if value is ABSENT:
-        return Outcome(None, NO_SUCH_KEY, expires_at_s)
-    return Outcome(value, FROM_HOT if hot else FROM_OWNER, expires_at_s)
+class _Asked:
+    """A waiter's way out of what another node was asked."""
+
+    __slots__ = ("_asked", "_peers")
+
+    def __init__(self, peers: Peers, asked: object) -> None:
+        self._peers, self._asked = peers, asked
+
+    def leave(self, waiter: Waiter) -> None:
+        """Stop waiting."""
+        self._peers.give_up(self._asked)

@@ -20,6 +20,7 @@ from typing import Final, Protocol
 from zmcache.core.flight import Flight, Outcome, failure
 from zmcache.core.wire import FROM_LOADER, NO_SUCH_KEY
 from zmcache.errors import BackendError, Busy, LoaderFailed, LoadTimeout, PeerUnavailable
+from zmcache.tracing import context_of
 
 _log = logging.getLogger("zmcache.loading")
 _LOG_PAUSE_S: Final = 5.0
@@ -158,7 +159,11 @@ class Loading:
                 if flight.key not in flights:
                     flights[flight.key] = flight
                     del self._queue[flight]
-            task = self._loop.create_task(self._load(list(flights)), name=f"zmcache load {self._loader.name}")
+            # Of keys that are loaded together the first one's trace is as good as any; nobody else's may leak in from where this runs.
+            trace = next((flight.trace for flight in flights.values() if flight.trace), None)
+            task = self._loop.create_task(
+                self._load(list(flights)), name=f"zmcache load {self._loader.name}", context=context_of(trace)
+            )
             timer = self._loop.call_later(self._load_timeout_s, self._cut_off, task)
             call = self._running[task] = _Call(flights, task, timer)
             for flight in flights.values():

@@ -12,7 +12,8 @@ from eventually import eventually
 from fake_node import FakeNode, connected, fake_test
 from mesh_fixture import took_less_than
 
-from zmcache.client import ClientGroup, make_client
+from zmcache.cache import CacheGroup
+from zmcache.client import make_client
 from zmcache.core import wire
 from zmcache.core.ring import Member
 from zmcache.errors import (
@@ -31,7 +32,7 @@ from zmcache.transport.memory import MemoryNetwork, MemoryTransport
 
 
 def test_the_fake_node_serves_while_nothing_is_wrong() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         assert await items.get("k") == b"k"
         assert await items.get_many(["a", "b"]) == {"a": b"a", "b": b"b"}
 
@@ -39,7 +40,7 @@ def test_the_fake_node_serves_while_nothing_is_wrong() -> None:
 
 
 def test_answers_to_unknown_requests_and_second_answers_are_ignored() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         def handle(peer: bytes, request: Any) -> None:
             fake.answer(peer, request.request_id + 1000, b"a stranger's")
             fake.answer(peer, 0, b"nobody's")
@@ -54,7 +55,7 @@ def test_answers_to_unknown_requests_and_second_answers_are_ignored() -> None:
 
 
 def test_a_second_answer_to_one_position_does_not_replace_or_end_anything() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         def handle(peer: bytes, request: Any) -> None:
             fake.answer(peer, request.request_id, b"first", positions=[0])
             fake.answer(peer, request.request_id, b"again", positions=[0])
@@ -68,7 +69,7 @@ def test_a_second_answer_to_one_position_does_not_replace_or_end_anything() -> N
 
 
 def test_garbage_in_between_harms_nobody() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         def handle(peer: bytes, request: Any) -> None:
             for garbage in (b"", b"\xc1", b"\x93\x01", msgpack.packb([1, 2, 3]), b"x" * 5000):
                 fake.send(peer, garbage)
@@ -81,7 +82,7 @@ def test_garbage_in_between_harms_nobody() -> None:
 
 
 def test_a_garbled_answer_to_a_request_fails_it_at_once_instead_of_leaving_it_to_its_deadline() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         header = (wire.VERSION, wire.ANSWER)
         fake.handle = lambda peer, request: fake.send(
             peer, msgpack.packb([*header, request.request_id, 0, *fake.header, 0, "", None, b"\x00", ["text"], [0]])
@@ -95,7 +96,7 @@ def test_a_garbled_answer_to_a_request_fails_it_at_once_instead_of_leaving_it_to
 
 
 def test_an_answer_of_another_kind_fails_the_request_at_once() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         fake.handle = lambda peer, request: fake.send_members(peer, request.request_id)
         with took_less_than(1.0), pytest.raises(ProtocolError):
             await items.get("k")
@@ -105,7 +106,7 @@ def test_an_answer_of_another_kind_fails_the_request_at_once() -> None:
 
 @pytest.mark.parametrize("code", [33, 36, 37, 65, 66, 98, 99, 128, 255, 4000, -5])
 def test_a_refusal_reaches_the_callers_as_the_error_it_stands_for(code: int) -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         fake.handle = lambda peer, request: fake.send(
             peer,
             wire.encode(
@@ -121,7 +122,7 @@ def test_a_refusal_reaches_the_callers_as_the_error_it_stands_for(code: int) -> 
 
 
 def test_each_key_gets_its_own_error() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         fake.handle = lambda peer, request: fake.answer(
             peer, request.request_id, (65, "loader"), (98, "busy"), (wire.NO_SUCH_KEY, None), b"value"
         )
@@ -133,7 +134,7 @@ def test_each_key_gets_its_own_error() -> None:
 
 
 def test_one_answer_may_come_in_parts_and_each_caller_has_its_own_as_soon_as_it_comes() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         fake.handle = lambda peer, request: None
         first, second = asyncio.create_task(items.get("a")), asyncio.create_task(items.get("b"))
         await eventually(lambda: bool(fake.requests))
@@ -148,7 +149,7 @@ def test_one_answer_may_come_in_parts_and_each_caller_has_its_own_as_soon_as_it_
 
 
 def test_what_one_turn_asks_travels_in_one_message_and_a_key_only_once() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         calls = [items.get(f"k{n % 10}") for n in range(100)]
         assert await asyncio.gather(*calls) == [f"k{n % 10}".encode() for n in range(100)]
         assert [request.keys for _, request in fake.requests] == [[f"k{n}" for n in range(10)]]
@@ -157,7 +158,7 @@ def test_what_one_turn_asks_travels_in_one_message_and_a_key_only_once() -> None
 
 
 def test_who_asks_while_a_key_is_being_asked_for_shares_the_answer() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         fake.handle = lambda peer, request: None
         calls = [asyncio.create_task(items.get("k"))]
         await eventually(lambda: bool(fake.requests))
@@ -174,7 +175,7 @@ def test_who_asks_while_a_key_is_being_asked_for_shares_the_answer() -> None:
 
 
 def test_a_call_ends_by_its_deadline_and_the_late_answer_is_nobodys() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         fake.handle = lambda peer, request: None
         with took_less_than(0.1 + 0.05), pytest.raises(DeadlineExceeded):
             await items.get("k", timeout=0.1)
@@ -188,7 +189,7 @@ def test_a_call_ends_by_its_deadline_and_the_late_answer_is_nobodys() -> None:
 @pytest.mark.parametrize("first_s", [0.1, 0.5])
 @pytest.mark.parametrize("second_s", [0.1, 0.5])
 def test_callers_of_one_key_each_end_by_their_own_deadline(first_s: float, second_s: float) -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         fake.handle = lambda peer, request: None
 
         async def call(timeout: float) -> None:
@@ -201,7 +202,7 @@ def test_callers_of_one_key_each_end_by_their_own_deadline(first_s: float, secon
 
 
 def test_who_joined_with_more_time_is_asked_for_again_when_the_first_callers_time_is_up() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         fake.handle = lambda peer, request: None
         first = asyncio.create_task(items.get("k", timeout=0.05))
         second = asyncio.create_task(items.get("k", timeout=2.0))
@@ -289,7 +290,7 @@ def test_a_node_that_answers_that_it_is_stopping_is_asked_no_longer_and_the_next
 
 
 def test_a_set_and_a_delete_say_what_was_done() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         fake.handle = lambda peer, request: fake.answer(peer, request.request_id, (wire.DONE, None))
         await items.set("k", b"v", ttl=1.5)
         assert await items.delete("k") is True
@@ -305,7 +306,7 @@ def test_a_set_and_a_delete_say_what_was_done() -> None:
 
 
 def test_sets_of_one_turn_are_split_so_that_no_message_is_too_large() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         fake.handle = lambda peer, request: fake.answer(
             peer, request.request_id, *[(wire.DONE, None)] * len(request.keys)
         )
@@ -318,7 +319,7 @@ def test_sets_of_one_turn_are_split_so_that_no_message_is_too_large() -> None:
 
 
 def test_two_thousand_five_hundred_keys_are_split_by_the_client() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         for count, sizes in ((1001, [1000, 1]), (2500, [1000, 1000, 500])):
             fake.requests.clear()
             keys = [f"k{n}" for n in range(count)]
@@ -356,7 +357,7 @@ def test_topologies_that_make_no_sense_are_not_adopted_and_the_ring_that_works_s
         [["fake"], ["mem://fake"], [1e9], [""], ["serving"]],
     ]
 
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         for columns in nonsense:
             fake.revision += 1
             fake.topology = lambda peer, request_id, columns=columns: fake.send(  # type: ignore[misc]
@@ -373,7 +374,7 @@ def test_topologies_that_make_no_sense_are_not_adopted_and_the_ring_that_works_s
         # And when sense returns, so does the client.
         fake.revision += 1
         fake.topology = fake.send_members
-        await eventually(lambda: items._route.mesh.ring.epoch.revision == fake.revision)
+        await eventually(lambda: items._raw._asking._route.mesh.ring.epoch.revision == fake.revision)
         assert await items.get("k") == b"k"
 
     fake_test(test)
@@ -420,13 +421,13 @@ def test_of_two_rings_of_one_revision_the_one_without_the_vanished_members_is_ad
 
 
 def test_an_older_topology_is_never_adopted() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         fake.revision = 0
         fake.members = [*fake.members, Member("old", "mem://old")]
         for n in range(20):
             assert await items.get(f"k{n}") == f"k{n}".encode()
             await asyncio.sleep(0)
-        assert len(items._route.mesh.ring.members) == 1
+        assert len(items._raw._asking._route.mesh.ring.members) == 1
 
     fake_test(test)
 
@@ -448,7 +449,7 @@ def test_closing_fails_calls_under_way_and_later_calls_say_that_the_client_is_cl
 
 
 def test_a_get_many_that_is_cancelled_half_way_leaves_no_error_unseen() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         fake.handle = lambda peer, request: fake.answer(peer, request.request_id, (65, "failed"), positions=[1])
         call = asyncio.create_task(items.get_many(["a", "b"]))
         await eventually(lambda: bool(fake.requests))
@@ -463,7 +464,7 @@ def test_a_get_many_that_is_cancelled_half_way_leaves_no_error_unseen() -> None:
 
 @pytest.mark.parametrize("key", ["", "k" * 1025, "é" * 513, "\ud800", b"bytes", None, 5, ["list"]])
 def test_a_key_that_cannot_be_one_is_refused_before_anything_is_sent(key: Any) -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         for call in (items.get, items.fetch, items.delete):
             with pytest.raises(InvalidKey):
                 await call(key)
@@ -482,7 +483,7 @@ def _only(fake: FakeNode) -> tuple[bytes, int]:
 
 
 def test_a_group_used_in_another_event_loop_says_so_and_goes_on_in_its_own() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         async def elsewhere() -> None:
             for call in (
                 items.get("k"),

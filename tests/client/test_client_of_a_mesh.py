@@ -16,7 +16,8 @@ from eventually import eventually
 from mesh_fixture import Cluster, endpoint, mesh_test, took_less_than
 from scripted_loader import ScriptedLoader, value_of
 
-from zmcache.client import Client, ClientGroup, make_client, parse_addresses
+from zmcache.cache import CacheGroup
+from zmcache.client import Client, make_client, parse_addresses
 from zmcache.core.calls import UNSET
 from zmcache.errors import (
     ConfigError,
@@ -34,7 +35,7 @@ from zmcache.errors import (
 )
 from zmcache.transport.memory import MemoryNetwork, MemoryTransport
 
-Test = Callable[[Cluster, Client, ClientGroup], Coroutine[Any, Any, None]]
+Test = Callable[[Cluster, Client, CacheGroup[bytes]], Coroutine[Any, Any, None]]
 
 
 def client_test(test: Test, *names: str, route: str = "owner", timeout: float = 3.0, **options: Any) -> None:
@@ -47,7 +48,7 @@ def client_test(test: Test, *names: str, route: str = "owner", timeout: float = 
 
 @pytest.mark.parametrize("route", ["owner", "any"])
 def test_what_is_set_is_got_until_it_is_deleted(route: str) -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         for n in range(50):
             key = f"set-{n}"
             await items.set(key, b"%d" % n)
@@ -61,7 +62,7 @@ def test_what_is_set_is_got_until_it_is_deleted(route: str) -> None:
 
 @pytest.mark.parametrize("route", ["owner", "any"])
 def test_any_number_of_keys_is_got_at_once_and_each_is_loaded_once(route: str) -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         for count in (1, 1000, 1001, 2500):
             keys = [f"many-{count}-{n}" for n in range(count)]
             found = await items.get_many(keys)
@@ -77,7 +78,7 @@ def test_any_number_of_keys_is_got_at_once_and_each_is_loaded_once(route: str) -
 
 
 def test_a_key_that_the_loader_does_not_know_gives_the_default_and_is_left_out_of_get_many() -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         assert await items.get("unknown") is None
         assert await items.get("unknown", b"default") == b"default"
         assert await items.get("unknown", 5) == 5
@@ -89,7 +90,7 @@ def test_a_key_that_the_loader_does_not_know_gives_the_default_and_is_left_out_o
 
 
 def test_fetch_tells_the_source_and_the_remaining_life() -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         loaded, again = await items.fetch("k"), await items.fetch("k")
         assert loaded is not None
         assert again is not None
@@ -105,7 +106,7 @@ def test_fetch_tells_the_source_and_the_remaining_life() -> None:
 
 
 def test_through_any_node_a_popular_key_of_another_comes_from_a_hot_copy() -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         async with cluster.client("a", route="any") as through_a:
             group = through_a.group("items")
             key = cluster.key_of("b")
@@ -116,7 +117,7 @@ def test_through_any_node_a_popular_key_of_another_comes_from_a_hot_copy() -> No
 
 
 def test_a_get_many_in_which_some_keys_fail_raises_with_what_it_has() -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         def fails(keys: list[str]) -> dict[str, bytes]:
             raise RuntimeError("no database")
 
@@ -154,7 +155,7 @@ def test_a_thousand_callers_of_one_cold_key_through_any_node_are_one_load() -> N
 
 @pytest.mark.parametrize("timeout", [0.05, 0.25])
 def test_a_call_ends_by_its_deadline_and_the_next_one_is_served(timeout: float) -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         for loader in cluster.loaders.values():
             loader.gate.clear()
         calls = [
@@ -175,7 +176,7 @@ def test_a_call_ends_by_its_deadline_and_the_next_one_is_served(timeout: float) 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "1", True])
 def test_a_timeout_that_is_none_is_refused(timeout: Any) -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         with pytest.raises(RequestError):
             await items.get("k", timeout=timeout)
         with pytest.raises(RequestError):
@@ -186,9 +187,11 @@ def test_a_timeout_that_is_none_is_refused(timeout: Any) -> None:
     client_test(test, "a")
 
 
-@pytest.mark.parametrize("ttl", [0, -1, float("nan"), float("inf"), 1e12, "1", True, timedelta(0), timedelta(days=-1)])
+@pytest.mark.parametrize(
+    "ttl", [0, -1, float("nan"), float("inf"), 1e12, "soon", "", "0s", True, timedelta(0), timedelta(days=-1)]
+)
 def test_an_expiry_that_is_none_is_refused(ttl: Any) -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         for group in (items, cluster.group("a")):
             with pytest.raises(InvalidTtl):
                 await group.set("k", b"v", ttl=ttl)
@@ -197,10 +200,11 @@ def test_an_expiry_that_is_none_is_refused(ttl: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ttl", "expected"), [(None, None), (UNSET, 50.0), (0.0001, 0.001), (30, 30.0), (timedelta(hours=1), 3600.0)]
+    ("ttl", "expected"),
+    [(None, None), (UNSET, 50.0), (0.0001, 0.001), (30, 30.0), (timedelta(hours=1), 3600.0), ("1h30m", 5400.0)],
 )
 def test_an_expiry_means_what_it_says(ttl: Any, expected: float | None) -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         for group in (items, cluster.group("a")):
             await group.set("k", b"v", ttl=ttl)
             if expected == 0.001:
@@ -213,9 +217,9 @@ def test_an_expiry_means_what_it_says(ttl: Any, expected: float | None) -> None:
     client_test(test, "a", ttl_s=50.0)
 
 
-@pytest.mark.parametrize("value", ["text", None, 5, bytearray(b"v"), memoryview(b"v")])
+@pytest.mark.parametrize("value", ["text", 5, bytearray(b"v"), memoryview(b"v")])
 def test_a_value_that_is_not_bytes_is_refused(value: Any) -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         for group in (items, cluster.group("a")):
             with pytest.raises(InvalidValue):
                 await group.set("k", value)
@@ -224,7 +228,7 @@ def test_a_value_that_is_not_bytes_is_refused(value: Any) -> None:
 
 
 def test_a_value_over_the_limit_is_refused_here_and_one_at_the_limit_is_stored() -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         for group in (items, cluster.group("a")):
             with pytest.raises(ValueTooLarge) as caught:
                 await group.set("k", b"v" * (2**20 + 1))
@@ -238,7 +242,7 @@ def test_a_value_over_the_limit_is_refused_here_and_one_at_the_limit_is_stored()
 
 
 def test_a_group_that_no_node_has_is_named() -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         with pytest.raises(UnknownGroup, match="nobody's"):
             await client.group("nobody's").get("k")
         with pytest.raises(UnknownGroup, match="items"):
@@ -250,7 +254,7 @@ def test_a_group_that_no_node_has_is_named() -> None:
 
 @pytest.mark.parametrize("route", ["owner", "any"])
 def test_a_node_that_dies_fails_no_get(route: str) -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         async with asking(items) as asked:
             await eventually(lambda: asked.count > 300)
             cluster.network.cut(endpoint("b"))
@@ -266,7 +270,7 @@ def test_a_node_that_dies_fails_no_get(route: str) -> None:
 
 @pytest.mark.parametrize("route", ["owner", "any"])
 def test_a_request_in_flight_when_its_node_dies_is_asked_once_more_elsewhere(route: str) -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         key = cluster.key_of("b", "c")
         cluster.loaders["b"].gate.clear()
         call = asyncio.create_task(items.get(key))
@@ -280,7 +284,7 @@ def test_a_request_in_flight_when_its_node_dies_is_asked_once_more_elsewhere(rou
 
 
 def test_writes_in_flight_when_their_node_dies_are_done_by_the_stand_in() -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         key = cluster.key_of("b", "c")
         cluster.network.pause(endpoint("b"))
         call = asyncio.create_task(items.set(key, b"written"))
@@ -294,7 +298,7 @@ def test_writes_in_flight_when_their_node_dies_are_done_by_the_stand_in() -> Non
 
 
 def test_when_everybody_is_gone_a_call_fails_at_once_and_works_again_when_they_are_back() -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         await items.get_many([f"warm-{n}" for n in range(50)])
         for name in "abc":
             cluster.network.cut(endpoint(name))
@@ -311,7 +315,7 @@ def test_when_everybody_is_gone_a_call_fails_at_once_and_works_again_when_they_a
 
 
 def test_two_nodes_that_leave_at_once_with_requests_in_flight_fail_none_of_them() -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         for name in "bc":
             cluster.loaders[name].gate.clear()
         keys = [f"left-{n}" for n in range(100)]
@@ -336,7 +340,7 @@ def test_two_nodes_that_leave_at_once_with_requests_in_flight_fail_none_of_them(
 
 
 def test_the_ring_is_refreshed_when_a_node_joins_and_when_one_leaves() -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         async with asking(items) as asked:
             await cluster.start("c")
             await eventually(lambda: len(client.ring().members) == 3)
@@ -356,7 +360,7 @@ def test_the_ring_is_refreshed_when_a_node_joins_and_when_one_leaves() -> None:
 
 
 def test_the_only_node_drains_without_failing_a_get() -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         async with asking(items) as asked:
             await eventually(lambda: asked.count > 100)
             await cluster.nodes["a"].drain()
@@ -366,7 +370,7 @@ def test_the_only_node_drains_without_failing_a_get() -> None:
 
 
 def test_a_hung_node_is_routed_around_within_two_seconds_and_comes_back_when_it_goes_on() -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         keys = [key for key, _ in zip(cluster.keys_of("b", "c"), range(300), strict=False)]
         assert await items.get(keys[0]) == value_of(keys[0])
         assert await cluster.group("c").get(keys[0]) == value_of(keys[0])  # c has a connection to b
@@ -385,7 +389,7 @@ def test_a_hung_node_is_routed_around_within_two_seconds_and_comes_back_when_it_
 
 
 def test_a_cancelled_caller_leaves_the_others_of_its_key_and_of_its_batch_alone() -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         for loader in cluster.loaders.values():
             loader.gate.clear()
         leader = asyncio.create_task(items.get("k"))
@@ -454,7 +458,7 @@ def test_two_thousand_calls_cancelled_at_random_never_get_a_wrong_value_and_leav
 
 
 def test_statistics_come_from_every_node_that_answers() -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         await items.get_many([f"k{n}" for n in range(100)])
         statistics = await client.statistics()
         assert statistics.keys() == {"a", "b", "c"}
@@ -493,7 +497,7 @@ def test_a_client_waits_for_its_first_node_within_the_connect_timeout() -> None:
 
 
 def test_one_good_address_among_dead_ones_is_enough() -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         for route in ("owner", "any"):
             async with cluster.client("nowhere", "a", "gone", route=route) as other:
                 assert await other.group("items").get("k") == value_of("k")
@@ -513,7 +517,7 @@ def test_a_route_that_is_none_is_refused() -> None:
 
 
 def test_a_client_or_node_that_is_not_open_says_so() -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         other = cluster.client()
         with pytest.raises(LifecycleError):
             other.group("items")
@@ -536,7 +540,7 @@ def test_a_client_or_node_that_is_not_open_says_so() -> None:
 
 
 def test_another_loop_is_told_that_the_client_is_not_its_own() -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         errors: list[BaseException] = []
 
         async def elsewhere() -> None:
@@ -555,7 +559,7 @@ def test_another_loop_is_told_that_the_client_is_not_its_own() -> None:
 
 
 def test_a_forked_process_is_told_to_make_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def test(cluster: Cluster, client: Client, items: ClientGroup) -> None:
+    async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         with monkeypatch.context() as forked:
             forked.setattr("os.getpid", lambda: -1)
             for owner in (client, cluster.nodes["a"]):

@@ -11,7 +11,7 @@ from eventually import eventually
 from fake_node import FakeNode, connected, fake_test
 from mesh_fixture import took_less_than
 
-from zmcache.client import ClientGroup
+from zmcache.cache import CacheGroup
 from zmcache.core import wire
 from zmcache.errors import DeadlineExceeded, LoaderFailed, PartialResult, PeerUnavailable
 from zmcache.transport.memory import MemoryNetwork
@@ -25,7 +25,7 @@ def silent(peer: bytes, request: Any) -> None:
 
 
 def test_all_keys_travel_in_one_message_and_come_back_in_the_order_asked() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         shuffled = random.Random(1).sample(KEYS, len(KEYS))
         assert list((await items.get_many(shuffled)).items()) == [(key, key.encode()) for key in shuffled]
         assert [request.keys for _, request in fake.requests] == [shuffled]
@@ -34,7 +34,7 @@ def test_all_keys_travel_in_one_message_and_come_back_in_the_order_asked() -> No
 
 
 def test_who_asks_for_one_of_the_keys_meanwhile_shares_it_and_it_is_free_again_afterwards() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         fake.handle = silent
         many = asyncio.create_task(items.get_many(KEYS))
         await eventually(lambda: bool(fake.requests))
@@ -55,7 +55,7 @@ def test_who_asks_for_one_of_the_keys_meanwhile_shares_it_and_it_is_free_again_a
 
 
 def test_who_asks_after_a_set_does_not_share_what_was_asked_before_it() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         fake.handle = silent
         many = asyncio.create_task(items.get_many(KEYS))
         await eventually(lambda: len(fake.requests) == 1)
@@ -74,7 +74,7 @@ def test_who_asks_after_a_set_does_not_share_what_was_asked_before_it() -> None:
 
 
 def test_a_cancelled_get_many_takes_nobody_with_it_whether_the_answer_is_whole_or_not() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         for whole in (True, False):
             fake.requests.clear()
             fake.handle = silent
@@ -98,7 +98,7 @@ def test_a_cancelled_get_many_takes_nobody_with_it_whether_the_answer_is_whole_o
 
 
 def test_keys_that_are_missing_or_fail_or_come_later_are_told_apart() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         def handle(peer: bytes, request: Any) -> None:
             rows = [
                 (wire.NO_SUCH_KEY, None)
@@ -124,7 +124,7 @@ def test_keys_that_are_missing_or_fail_or_come_later_are_told_apart() -> None:
 
 
 def test_misses_in_a_whole_answer_are_left_out() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         fake.handle = lambda peer, request: fake.answer(
             peer, request.request_id, *[(wire.NO_SUCH_KEY, None), *[key.encode() for key in request.keys[1:]]]
         )
@@ -137,7 +137,7 @@ def test_misses_in_a_whole_answer_are_left_out() -> None:
 def test_at_the_deadline_each_missing_key_fails_and_who_joined_with_more_time_is_asked_for_again(
     timeout: float | None,
 ) -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         fake.handle = lambda peer, request: fake.answer(peer, request.request_id, b"k0", b"k1", positions=[0, 1])
         many = asyncio.create_task(items.get_many(KEYS, timeout=timeout))
         await eventually(lambda: bool(fake.requests))
@@ -181,7 +181,7 @@ def test_when_the_node_is_gone_all_are_asked_once_more_elsewhere() -> None:
 
 
 def test_whatever_way_the_answer_comes_it_is_what_the_keys_by_themselves_would_get() -> None:
-    async def test(fake: FakeNode, items: ClientGroup) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         source = random.Random(7)
         for _ in range(60):
             fates = {key: source.choice(["value", "value", "none", "error"]) for key in KEYS}

@@ -14,7 +14,7 @@ from zmcache.core.charge import charge_of
 from zmcache.core.eviction import entry_overhead
 from zmcache.core.store import Reader, Store
 
-ABSENT = bytes(bytearray(b"absent"))
+ABSENT = "absent"
 OVERHEAD = entry_overhead("lru")
 ONE = charge_of("k00", b"v", OVERHEAD)
 
@@ -175,7 +175,7 @@ def test_what_holds_the_entries_is_not_tracked_by_the_collector() -> None:
 
 
 def reader_of(store: Store, clock: Callable[[], float], copies: dict[str, bytes]) -> Reader:
-    return store.reader(clock, ABSENT, copies.get)
+    return store.reader(clock, lambda mark, default: default, copies.get)
 
 
 def test_a_reader_gives_what_get_gives_and_its_default_where_there_is_nothing() -> None:
@@ -219,7 +219,7 @@ def test_what_cannot_be_hashed_is_not_there() -> None:
     store = filled(1)
     assert store.get([], 0.0) is None  # type: ignore[arg-type]  # what an untyped program may do
     with pytest.raises(LookupError):
-        store.reader(lambda: 0.0, ABSENT, not_a_key)([])  # type: ignore[call-overload]
+        store.reader(lambda: 0.0, lambda mark, default: default, not_a_key)([])  # type: ignore[call-overload]
 
 
 def not_a_key(key: str) -> bytes | None:

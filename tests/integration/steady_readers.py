@@ -14,7 +14,7 @@ import zmcache
 class Readers:
     """They read for as long as the context lasts. ``failures`` are gets that raised or gave a wrong value."""
 
-    def __init__(self, client: zmcache.Client, *, callers: int = 16, keys: int = 20_000) -> None:
+    def __init__(self, client: zmcache.Cache, *, callers: int = 16, keys: int = 20_000) -> None:
         self._items, self._callers, self._keys = client.group("items"), callers, keys
         self._rng = random.Random(callers)
         self._going = True

@@ -23,7 +23,7 @@ groups: {{items: {{budget: {budget}, loader: {{import: "zmcache.examples:value_o
 """
 
 
-async def used(client: zmcache.Client) -> dict[str, tuple[float, float]]:
+async def used(client: zmcache.Cache) -> dict[str, tuple[float, float]]:
     """Of each node, what its group uses and may use."""
     found = await client.statistics()
     return {node: (each["group.items.used_bytes"], each["group.items.budget_bytes"]) for node, each in found.items()}

@@ -57,7 +57,7 @@ def client() -> StandInClient:
 
 @pytest.fixture
 def target(client: StandInClient) -> ZmcacheTarget:
-    return ZmcacheTarget(cast("zmcache.Client", client), "items", {"route": "any"})
+    return ZmcacheTarget(cast("zmcache.Cache", client), "items", {"route": "any"})
 
 
 @pytest.mark.parametrize("source", ["hot", "owner", "load"])

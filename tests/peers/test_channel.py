@@ -50,7 +50,7 @@ class Bench:
         return batch
 
     def on_answer(self, batch: Batch, answer: wire.Answer) -> None:
-        for key, _, value, _ in batch.fill(answer):
+        for key, _, value, _, _ in batch.fill(answer):
             assert key not in self.values
             assert key not in self.errors
             self.values[key] = value

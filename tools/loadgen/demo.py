@@ -113,7 +113,7 @@ async def _calm(target: ZmcacheTarget, seen: _Seen) -> None:
 
 
 async def _eventful(
-    cluster: Cluster, client: zmcache.Client, target: ZmcacheTarget, seen: _Seen, stack: AsyncExitStack
+    cluster: Cluster, client: zmcache.Cache, target: ZmcacheTarget, seen: _Seen, stack: AsyncExitStack
 ) -> None:
     _say(f"The same for {_EVENTFUL_S:g} s more, and meanwhile the cluster changes ...")
     stop = asyncio.Event()
@@ -139,7 +139,7 @@ async def _traffic(target: ZmcacheTarget, seed: int, duration_s: float, stop: as
         return await measure(plan, lambda _: nullcontext(target), stop=stop, on_row=on_row)
 
 
-async def _change(cluster: Cluster, client: zmcache.Client, seen: _Seen, stack: AsyncExitStack) -> None:
+async def _change(cluster: Cluster, client: zmcache.Cache, seen: _Seen, stack: AsyncExitStack) -> None:
     await asyncio.sleep(_BEFORE_JOIN_S)
     before = client.ring()
     await stack.enter_async_context(joining_node(cluster, JOINER))
@@ -156,7 +156,7 @@ async def _change(cluster: Cluster, client: zmcache.Client, seen: _Seen, stack: 
     _console.print(f"  {LEAVER} {cluster.endings[LEAVER]}")
 
 
-async def _check_values(client: zmcache.Client, seen: _Seen) -> None:
+async def _check_values(client: zmcache.Cache, seen: _Seen) -> None:
     """After all that, every key still has its own value."""
     _say(f"Reading all {ROWS:,} keys once, and comparing each with the database ...")
     keys = [str(row) for row in range(ROWS)]
@@ -164,7 +164,7 @@ async def _check_values(client: zmcache.Client, seen: _Seen) -> None:
     seen.wrong_values += sum(values.get(key) != value_of(key) for key in keys)
 
 
-async def _wait_ring(client: zmcache.Client, condition: Callable[[zmcache.Ring], bool], what: str) -> None:
+async def _wait_ring(client: zmcache.Cache, condition: Callable[[zmcache.Ring], bool], what: str) -> None:
     try:
         async with asyncio.timeout(_RING_LIMIT_S):
             while not condition(client.ring()):  # noqa: ASYNC110 - a client tells nobody of a new ring

@@ -75,7 +75,7 @@ def in_group(command: Callable[..., None]) -> Callable[..., None]:
     return click.option("--group", metavar="NAME", help="The group; where the cluster has one only, that one.")(command)
 
 
-def ask(where: Where, question: Callable[[zmcache.Client], Awaitable[T]]) -> T:
+def ask(where: Where, question: Callable[[zmcache.Cache], Awaitable[T]]) -> T:
     """Connect, ask, close. Ends the command with one line when that fails."""
 
     async def run() -> T:
@@ -89,7 +89,7 @@ def ask(where: Where, question: Callable[[zmcache.Client], Awaitable[T]]) -> T:
         return runner.run(run())
 
 
-async def choose_group(client: zmcache.Client, name: str | None) -> zmcache.ClientGroup:
+async def choose_group(client: zmcache.Cache, name: str | None) -> zmcache.CacheGroup[bytes]:
     """The group of that name; without a name the only one that there is. Ends the command where there are several."""
     if name is None:
         names = group_names(await client.statistics())

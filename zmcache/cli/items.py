@@ -22,7 +22,7 @@ from zmcache.cli.options import life
 def get(key: str, where: Where, group: str | None) -> None:
     """Write the value of KEY to the standard output, loaded if need be. Exit code 1 when there is no such key."""
 
-    async def question(client: zmcache.Client) -> bytes | None:
+    async def question(client: zmcache.Cache) -> bytes | None:
         return await (await choose_group(client, group)).get(key)
 
     value = ask(where, question)
@@ -47,7 +47,7 @@ def set_(key: str, value: str, ttl_s: float | None, where: Where, group: str | N
     """Store VALUE under KEY, at the key's owner. A VALUE of - is read from the standard input."""
     data = sys.stdin.buffer.read() if value == "-" else value.encode("utf-8", "surrogateescape")
 
-    async def question(client: zmcache.Client) -> None:
+    async def question(client: zmcache.Cache) -> None:
         chosen = await choose_group(client, group)
         if ttl_s is None:
             await chosen.set(key, data)
@@ -64,7 +64,7 @@ def set_(key: str, value: str, ttl_s: float | None, where: Where, group: str | N
 def delete(key: str, where: Where, group: str | None) -> None:
     """Delete KEY at its owner. Exit code 1 when it was not there."""
 
-    async def question(client: zmcache.Client) -> bool:
+    async def question(client: zmcache.Cache) -> bool:
         return await (await choose_group(client, group)).delete(key)
 
     if not ask(where, question):

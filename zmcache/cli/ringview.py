@@ -43,7 +43,7 @@ def ring(
     With --add and --remove (each any number of times) show what would move: exact shares, not an estimate.
     """
 
-    async def question(client: zmcache.Client) -> zmcache.Topology:
+    async def question(client: zmcache.Cache) -> zmcache.Topology:
         return await client.topology()
 
     topology = ask(where, question)

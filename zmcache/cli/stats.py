@@ -27,7 +27,7 @@ def stats(where: Where, as_json: bool) -> None:
     is named; the exit code is 1 then.
     """
 
-    async def question(client: zmcache.Client) -> tuple[set[str], dict[str, dict[str, float]]]:
+    async def question(client: zmcache.Cache) -> tuple[set[str], dict[str, dict[str, float]]]:
         members = {member.node_id for member in (await client.topology()).members}
         return members, await client.statistics()
 

@@ -1,13 +1,12 @@
 """The client library: it learns the ring from any node, sends each key to its owner, and never imports a node.
 
 client.py   the life of a client, and its topology
-group.py    the calls on one group
+group.py    what is asked for one group: asking.py, and bulk.py for many keys of one call
 route.py    which channel a key goes to
 """
 
 from __future__ import annotations
 
-from zmcache.client.client import Client, Topology, make_client, parse_addresses
-from zmcache.client.group import ClientGroup
+from zmcache.client.client import Client, make_client, parse_addresses
 
-__all__ = ["Client", "ClientGroup", "Topology", "make_client", "parse_addresses"]
+__all__ = ["Client", "make_client", "parse_addresses"]

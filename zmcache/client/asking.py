@@ -1,12 +1,13 @@
 """What is under way for one group of a client: routed by key, batched by turn of the loop, shared among callers of the same key.
 
 What a get costs here: a future, a look-up in the ring, two list appends; encoding, sending and the timer are per batch. A flight
-is a list ``[key, future, deadline, future, deadline, ...]`` that stands in the table while its key is being asked for: who wants
-the same key meanwhile adds a future of its own, so cancelling one call touches no other. Calls with a timeout of their own travel
-in batches of their own, since one timer serves a batch. Many keys of one call are a flight together (`zmcache.client.bulk`).
+is a list ``[key, batch, future, deadline, future, deadline, ...]`` that stands in the table while its key is being asked for: who wants
+the same key meanwhile adds a future of its own, so cancelling one call touches no other; when all are cancelled, the node is told. Calls with a
+timeout or a trace of their own travel in batches of their own, since one timer serves a batch. Many keys of one call are a flight together
+(`zmcache.client.bulk`). What is no get is an *errand*, ``[key, batch, future, deadline, change]``, and shared by nobody.
 
 A batch that fails because its node is gone is asked once more elsewhere: at the key's next owner, or, with ``route="any"``, at
-another of the given nodes.
+another of the given nodes. What must not be done twice, and may have been done, is not: its outcome is unknown.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from functools import partial
 from typing import Final
 from weakref import ref
 
-from zmcache.client.bulk import LEAST, Bulk, Flight, Row
+from zmcache.cache.raw import Row, Told
+from zmcache.client.bulk import LEAST, Bulk, Flight
 from zmcache.client.route import Route
 from zmcache.core.calls import check_timeout
-from zmcache.core.wire import FIRST_ERROR, GET, SET, Answer, check_key
+from zmcache.core.wire import FILL, FILLS, FIRST_ERROR, GET, LEASED, LEASED_NONE, RELEASE, Answer, Change, check_key
 from zmcache.deadlines import RESOLUTION_S
 from zmcache.errors import DeadlineExceeded, LifecycleError, PeerUnavailable, ZmcacheError, from_code
-from zmcache.peers.batch import Batch
+from zmcache.peers.batch import Batch, undone
 from zmcache.peers.channel import Channel
+from zmcache.tracing import traceparent
 
 _DEADLINE: Final = "no answer within the call's deadline"
 
@@ -32,9 +35,14 @@ _DEADLINE: Final = "no answer within the call's deadline"
 class Asking:
     """The flights of one group, and the batches they travel in. Consumer of the latter."""
 
-    def __init__(self, name: str, route: Route, timeout_s: float, on_unreachable: Callable[[], None]) -> None:
-        """``on_unreachable`` is called when a node could not be reached: the ring may have changed."""
+    def __init__(
+        self, name: str, route: Route, timeout_s: float, on_unreachable: Callable[[], None], *, fills: bool = False
+    ) -> None:
+        """``on_unreachable`` is called when a node could not be reached: the ring may have changed. ``fills``: who asks makes what is
+        missing, so that nothing is loaded.
+        """
         self.name = name
+        self._flags = FILLS if fills else 0
         self._on_unreachable = on_unreachable
         self._route = route
         self._timeout_s = timeout_s
@@ -43,7 +51,7 @@ class Asking:
         self._clock = route.mesh.clock
         self._loop = asyncio.get_running_loop()
         self._flights: dict[str, Flight | Bulk] = {}
-        self._open: dict[tuple[Channel, int, float], Batch] = {}
+        self._open: dict[tuple[Channel, int, float, str | None], Batch] = {}
         self._open_gets: dict[Channel, Batch] = {}
 
     def ask(self, key: str, timeout: float | None) -> asyncio.Future[Row]:
@@ -55,17 +63,17 @@ class Asking:
         if flight is not None:
             self._join(key, flight, future, timeout)
             return future
-        channel = self._route.channel(key)
-        if timeout is None:
+        channel = self._channel(key)
+        if timeout is None and traceparent() is None:
             batch = self._open_gets.get(channel)
             if batch is None or not batch.open:
                 if batch is None and len(self._open_gets) > 2 * len(self._route.mesh.by_index) + 8:
                     self._open_gets.clear()  # left over from members that are gone
-                batch = self._open_gets[channel] = channel.open_batch(self, GET, self.name)
+                batch = self._open_gets[channel] = channel.open_batch(self, GET, self.name, flags=self._flags)
             deadline_s = batch.opened_s + self._timeout_s
         else:
             batch, deadline_s = self._batch(channel, GET, timeout, attempt=0)
-        self._flights[key] = flight = [key, future, deadline_s]
+        self._flights[key] = flight = [key, batch, future, deadline_s]
         batch.add(key, flight, deadline_s)
         return future
 
@@ -78,7 +86,8 @@ class Asking:
             futures = {key: self.ask(key, timeout) for key in keys if key in flights}
             keys = [key for key in keys if key not in futures]
         bulks: list[Bulk] = []
-        for channel, mine in self._route.channels(keys).items() if keys else ():
+        trace = traceparent()
+        for channel, mine in self._channels(keys).items() if keys else ():
             if len(mine) < LEAST:
                 for key in mine:
                     futures[key] = self.ask(key, timeout)
@@ -86,10 +95,31 @@ class Asking:
             for at in range(0, len(mine), channel.keys_that_fit):
                 part = mine[at : at + channel.keys_that_fit]
                 bulk = Bulk(part, flights, self, self._loop.create_future())
-                batch = channel.open_batch(bulk, GET, self.name)
+                batch = channel.open_batch(bulk, GET, self.name, flags=self._flags)
+                batch.trace = trace
                 bulk.ask(batch, batch.opened_s + timeout_s)
                 bulks.append(bulk)
         return bulks, futures
+
+    def _channel(self, key: str) -> Channel:
+        try:
+            return self._route.channel(key)
+        except LookupError:
+            raise PeerUnavailable("no node has answered yet") from None
+
+    def _channels(self, keys: list[str]) -> dict[Channel, list[str]]:
+        try:
+            return self._route.channels(keys)
+        except LookupError:
+            raise PeerUnavailable("no node has answered yet") from None
+
+    def forgo(self, key: str) -> None:
+        """One of those who wait for ``key`` was cancelled. When all were, the node is told: it need not load for nobody."""
+        flight = self._flights.get(key)
+        if type(flight) is list and all(future.done() for future in flight[2::2]):
+            del self._flights[key]
+            batch: Batch = flight[1]
+            batch.channel.forgo(batch, flight)
 
     def _join(self, key: str, flight: Flight | Bulk, future: asyncio.Future[Row], timeout: float | None) -> None:
         if asyncio.get_running_loop() is not self._loop:
@@ -103,20 +133,30 @@ class Asking:
         # keep the future, and with it the value, until then.
         self._deadlines.add(deadline_s, partial(_expire, ref(future)))
 
-    async def write(self, kind: int, key: str, value: bytes, ttl_ms: int, timeout: float | None) -> int:
-        """Set or delete one key; the status of the answer. Raises `InvalidKey` or `MeshError`."""
-        check_key(key, self._key_bytes)
-        future: asyncio.Future[Row] = self._loop.create_future()
-        # A get that is under way may bring the old value: nobody who asks from now on may share it.
-        self._fence(key)
-        batch, deadline_s = self._batch(self._route.channel(key), kind, timeout, attempt=0)
-        self._add_write(batch, [key, future, deadline_s, value, ttl_ms])
-        try:
-            return (await future)[1]
-        finally:
-            self._fence(key)
+    def begin(self, change: Change, timeout: float | None) -> Flight:
+        """Ask for a change of one key, which has been checked; the errand, whose third item is the future of a `Told`.
 
-    def _fence(self, key: str) -> None:
+        Raises `PeerUnavailable` where no node is known yet.
+        """
+        key = change.key
+        future: asyncio.Future[Told] = self._loop.create_future()
+        # A get that is under way may bring the old value: nobody who asks from now on may share it.
+        self.fence(key)
+        batch, deadline_s = self._batch(self._channel(key), change.kind, timeout, attempt=0)
+        errand: Flight = [key, batch, future, deadline_s, change]
+        batch.add_change(change, errand, deadline_s)
+        return errand
+
+    def post(self, change: Change) -> None:
+        """The same, and nobody waits for it."""
+        try:
+            future = self.begin(change, None)[2]
+        except ZmcacheError:
+            return
+        future.add_done_callback(lambda future: future.cancelled() or future.exception())
+
+    def fence(self, key: str) -> None:
+        """Nobody who asks for ``key`` from now on shares what is under way."""
         flight = self._flights.pop(key, None)
         if isinstance(flight, Bulk):
             flight.whole = False
@@ -126,19 +166,17 @@ class Asking:
         if attempt:
             batch = channel.open_batch(self, kind, self.name, attempt=attempt)
             return batch, batch.opened_s + timeout_s
-        batch_or_none = self._open.get((channel, kind, timeout_s))
+        trace = traceparent()
+        batch_or_none = self._open.get((channel, kind, timeout_s, trace))
         if batch_or_none is None or not batch_or_none.open:
             if len(self._open) > 1024:
                 self._open.clear()  # left over from channels and timeouts of long ago; an open batch is merely not added to any more
-            batch_or_none = self._open[channel, kind, timeout_s] = channel.open_batch(self, kind, self.name)
+            flags = self._flags if kind == GET else 0
+            batch_or_none = self._open[channel, kind, timeout_s, trace] = channel.open_batch(
+                self, kind, self.name, flags=flags
+            )
+            batch_or_none.trace = trace
         return batch_or_none, batch_or_none.opened_s + timeout_s
-
-    def _add_write(self, batch: Batch, errand: Flight) -> None:
-        key, _, deadline_s, value, ttl_ms = errand
-        if batch.kind == SET:
-            batch.add_set(key, value, ttl_ms, errand, deadline_s)
-        else:
-            batch.add(key, errand, deadline_s)
 
     # -- from the channel ------------------------------------------------------------------------------------------
 
@@ -150,25 +188,30 @@ class Asking:
         flights = self._flights
         gone: list[Flight] = []
         flight: Flight
-        for flight, status, value, life_ms in batch.fill(answer):
+        is_get = batch.kind == GET
+        for flight, status, value, life_ms, token in batch.fill(answer):
             if status >= FIRST_ERROR:
                 if status == PeerUnavailable.code:
                     gone.append(flight)
                 else:
-                    self._failed(batch, [flight], from_code(status, str(value)))
+                    self._failed(batch, [flight], from_code(status, str(value)), told=True)
                 continue
             if flights.get(flight[0]) is flight:
                 del flights[flight[0]]
-            row = (value, status, life_ms)
-            if not flight[1].done():
-                flight[1].set_result(row)
-            if batch.kind == GET and len(flight) > 3:
-                for future in flight[3::2]:
+            row = (value, status, life_ms) if is_get else (value, status, life_ms, token)
+            if not flight[2].done():
+                flight[2].set_result(row)
+            elif batch.kind == FILL and (status in (LEASED, LEASED_NONE)):
+                # Granted to nobody, who was cancelled meanwhile: the next one is not to wait until its time is over.
+                self.post(Change(RELEASE, flight[0], token=token))
+            if is_get and len(flight) > 4:
+                for future in flight[4::2]:
                     if not future.done():
                         future.set_result(row)
         if gone:
             # What the node says of keys whose loads it has given up because it is stopping.
-            self._failed(batch, gone, PeerUnavailable(f"{batch.channel.name} is stopping", peer=batch.channel.name))
+            error = PeerUnavailable(f"{batch.channel.name} is stopping", peer=batch.channel.name)
+            self._failed(batch, gone, error, told=True)
 
     def _on_hits(self, batch: Batch, answer: Answer) -> None:
         """The usual case, a whole batch answered at once and without an error: the same as `on_answer`, in fewer steps a key."""
@@ -178,11 +221,11 @@ class Asking:
             key = flight[0]
             if flights.get(key) is flight:
                 del flights[key]
-            future = flight[1]
+            future = flight[2]
             if not future.done():
                 future.set_result(row)
-            if len(flight) > 3:
-                for future in flight[3::2]:
+            if len(flight) > 4:
+                for future in flight[4::2]:
                     if not future.done():
                         future.set_result(row)
         batch.unanswered = 0
@@ -192,13 +235,15 @@ class Asking:
         """The rest of a batch will not be answered."""
         self._failed(batch, batch.unfilled(), error)
 
-    def _failed(self, batch: Batch, flights: list[Flight], error: ZmcacheError) -> None:
+    def _failed(self, batch: Batch, flights: list[Flight], error: ZmcacheError, *, told: bool = False) -> None:
+        """``told``: the node itself says so, and so has not done it."""
+        error = error if told else undone(batch, error)
         unreachable = isinstance(error, PeerUnavailable)
         if unreachable:
             self._on_unreachable()
         retry = unreachable and batch.attempt == 0
         # A write keeps to the owner if the stand-in can reach it: it may be that only we cannot, and the others still read there.
-        flags = self._route.retry_flags if batch.kind == GET else 0
+        flags = self._route.retry_flags | self._flags if batch.kind == GET else 0
         again: dict[Channel, Batch] = {}
         for flight in flights:
             channel = self._route.other_channel(flight[0], batch.channel) if retry else None
@@ -206,8 +251,9 @@ class Asking:
                 other = again.get(channel)
                 if other is None or not other.open:
                     other = again[channel] = channel.open_batch(self, batch.kind, self.name, flags=flags, attempt=1)
+                    other.trace = batch.trace
                 self._ask_again(other, flight)
-            elif isinstance(error, DeadlineExceeded) and batch.kind == GET and len(flight) > 3:
+            elif isinstance(error, DeadlineExceeded) and batch.kind == GET and len(flight) > 4:
                 self._outlive(flight)
             else:
                 if self._flights.get(flight[0]) is flight:
@@ -215,11 +261,12 @@ class Asking:
                 _fail(flight, error)
 
     def _ask_again(self, batch: Batch, flight: Flight) -> None:
+        flight[1] = batch
         if batch.kind == GET:
             # Not the latest of its callers' deadlines: the first caller, and its neighbours here, have no timer but the batch's.
-            batch.add(flight[0], flight, flight[2])
+            batch.add(flight[0], flight, flight[3])
         else:
-            self._add_write(batch, flight)
+            batch.add_change(flight[4], flight, flight[3])
 
     def _outlive(self, flight: Flight) -> None:
         """The first caller's time is up; those who joined later and have time left are asked for anew."""
@@ -227,19 +274,20 @@ class Asking:
         if self._flights.get(key) is flight:
             del self._flights[key]
         soon_s = self._clock() + RESOLUTION_S
-        rest: Flight = [key]
-        for future, deadline_s in zip(flight[1::2], flight[2::2], strict=True):
+        rest: Flight = [key, None]
+        for future, deadline_s in zip(flight[2::2], flight[3::2], strict=True):
             if deadline_s <= soon_s or future.done():
-                _fail([key, future, deadline_s], DeadlineExceeded(_DEADLINE))
+                _fail([key, None, future, deadline_s], DeadlineExceeded(_DEADLINE))
             else:
                 rest += (future, deadline_s)
-        if len(rest) > 1:
+        if len(rest) > 2:
             self._flights.setdefault(key, rest)
-            self._route.channel(key).open_batch(self, GET, self.name).add(key, rest, max(rest[2::2]))
+            batch = rest[1] = self._route.channel(key).open_batch(self, GET, self.name, flags=self._flags)
+            batch.add(key, rest, max(rest[3::2]))
 
 
 def _fail(flight: Flight, error: ZmcacheError) -> None:
-    for future in flight[1::2]:
+    for future in flight[2::2]:
         if isinstance(future, asyncio.Future) and not future.done():
             future.set_exception(error)
 

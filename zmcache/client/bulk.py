@@ -16,21 +16,21 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
-from zmcache.core.wire import FROM_LOADER, Answer
+from zmcache.cache.raw import Row
+from zmcache.core.wire import FROM_LOADER, IS_NONE, Answer
 from zmcache.errors import ZmcacheError
 from zmcache.peers.batch import Batch, Consumer
 
 # With fewer keys for a channel, sharing a message with all else that is asked in the same turn is worth more.
 LEAST: Final = 16
 
-Row: TypeAlias = tuple[bytes | None, int, int]  # value, status, life in ms
-Flight: TypeAlias = list[Any]  # [key, future, deadline, future, deadline, ...]
+Flight: TypeAlias = list[Any]  # [key, batch, future, deadline, future, deadline, ...]
 
 
 class Bulk:
     """The consumer of its batch until it splits; then ``consumer`` is, and ``futures`` has one for each key."""
 
-    __slots__ = ("_consumer", "_deadline_s", "_joined", "_table", "future", "futures", "keys", "whole")
+    __slots__ = ("_batch", "_consumer", "_deadline_s", "_joined", "_table", "future", "futures", "keys", "whole")
 
     def __init__(
         self,
@@ -53,12 +53,22 @@ class Bulk:
     def ask(self, batch: Batch, deadline_s: float) -> None:
         """Let this batch, which has no keys yet, ask for all of them."""
         self._deadline_s = deadline_s
+        self._batch = batch
         batch.fill_up(self.keys, deadline_s)
         self._table.update(dict.fromkeys(self.keys, self))
 
     def join(self, key: str, future: asyncio.Future[Row], deadline_s: float) -> None:
         """One more who waits for one of the keys."""
         self._joined.setdefault(key, []).extend((future, deadline_s))
+
+    def forgo(self) -> None:
+        """The call was cancelled. Unless others have joined, or it has split, the node is told."""
+        if not self._joined and not self.futures and self._batch.unanswered:
+            for key in self.keys:
+                if self._table.get(key) is self:
+                    del self._table[key]
+            self._batch.sinks = [self] * len(self.keys)
+            self._batch.channel.forgo(self._batch, self)
 
     def on_answer(self, batch: Batch, answer: Answer) -> None:
         """From the channel."""
@@ -96,7 +106,7 @@ class Bulk:
             if abandoned:
                 future.cancel()
             self.futures.append(future)
-            flight = [key, future, self._deadline_s, *self._joined.get(key, ())]
+            flight = [key, batch, future, self._deadline_s, *self._joined.get(key, ())]
             sinks.append(flight)
             if self._table.get(key) is self:
                 self._table[key] = flight
@@ -106,12 +116,12 @@ class Bulk:
             self.future.set_result(None)
 
 
-def found_in(keys: list[str], answer: Answer) -> dict[str, bytes]:
+def found_in(keys: list[str], answer: Answer) -> dict[str, bytes | None]:
     """The values of a whole answer."""
     if max(answer.statuses) <= FROM_LOADER:
         return dict(zip(keys, answer.values, strict=True))  # type: ignore[arg-type]  # the codec has held them against the statuses
     rows = zip(keys, answer.statuses, answer.values, strict=True)
-    return {key: value for key, status, value in rows if status <= FROM_LOADER}  # type: ignore[misc]  # as above
+    return {key: value for key, status, value in rows if status <= FROM_LOADER or status == IS_NONE}  # type: ignore[misc]  # as above
 
 
 def discard(futures: Iterable[asyncio.Future[Any]]) -> None:

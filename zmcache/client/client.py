@@ -9,18 +9,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import random
-from collections.abc import Callable
-from typing import Final, Literal, NamedTuple, Self, cast
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, cast
 
-from zmcache.client.group import ClientGroup
+from zmcache.cache import Cache, Topology
+from zmcache.cache.raw import Raw
+from zmcache.client.group import ClientRaw
 from zmcache.client.route import AnyRoute, OwnerRoute, Route
 from zmcache.core.calls import DEFAULT_TIMEOUT_S, check_timeout
 from zmcache.core.ring import Epoch, Member, Ring
-from zmcache.core.wire import STATS, TOPOLOGY, Figures, Limits, Members, Reply
+from zmcache.core.wire import CLEAR, STATS, TOPOLOGY, Figures, Limits, Members, Reply
 from zmcache.deadlines import Deadlines
-from zmcache.errors import ConfigError, LifecycleError, PeerUnavailable, ProtocolError, UnknownGroup, ZmcacheError
+from zmcache.errors import ConfigError, PeerUnavailable, ProtocolError, ZmcacheError
 from zmcache.peers.channel import Channel, State
 from zmcache.peers.mesh import Mesh
 from zmcache.transport.base import Transport
@@ -33,15 +34,8 @@ _REFRESH_IDLE_S: Final = 5.0
 _log = logging.getLogger("zmcache.client")
 
 
-class Topology(NamedTuple):
-    """Who is in the cluster. ``revision`` is that of the membership service; 0 with a static list."""
-
-    revision: int
-    members: tuple[Member, ...]
-
-
-class Client:
-    """A connection to a cluster; see `zmcache.connect`. Use it as ``async with``, from one event loop."""
+class Client(Cache):
+    """A connection to a cluster; see `zmcache.connect`."""
 
     def __init__(
         self,
@@ -52,73 +46,69 @@ class Client:
         connect_timeout_s: float,
         limits: Limits,
         make_transport: Callable[[], Transport],
+        on_error: str = "raise",
     ) -> None:
+        super().__init__(on_error)
         self._addresses = addresses
         self._route_kind = route
         self._timeout_s = timeout_s
         self._connect_timeout_s = connect_timeout_s
         self._limits = limits
         self._make_transport = make_transport
-        self._pid = os.getpid()
-        self._groups: dict[str, ClientGroup] = {}
         self._transport: Transport | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._mesh: Mesh | None = None
         self._route: Route | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self._wake: asyncio.Event | None = None
         self._hint: Channel | None = None
 
-    async def __aenter__(self) -> Self:
-        """Connect: see `connect` for what is raised."""
-        if self._loop is not None:
-            raise LifecycleError("a client is opened once; make another")
-        self._loop = asyncio.get_running_loop()
+    async def _open(self) -> None:
+        assert self._loop is not None
         self._wake = asyncio.Event()
         self._transport = self._make_transport()
         self._mesh = Mesh(self._transport, self._limits, Deadlines(self._loop), self_id=None, on_epoch=self._on_epoch)
+        if self._route_kind == "any":
+            self._route = AnyRoute(self._mesh, self._addresses)
+        else:
+            self._route = OwnerRoute(self._mesh)
         try:
-            if self._route_kind == "any":
-                self._route = AnyRoute(self._mesh, self._addresses)
-            else:
-                self._route = OwnerRoute(self._mesh)
             await self._first_topology(self._mesh)
-        except BaseException:
-            await self.aclose()
-            raise
+        except PeerUnavailable as error:
+            # To be without a cache is allowed: it is found as soon as it is there.
+            self._away.note("all", error)
+            self._wake.set()
         self._refreshing = self._loop.create_task(self._keep_fresh(self._mesh), name="zmcache client topology")
-        return self
 
-    async def __aexit__(self, *exc_info: object) -> None:
-        """Close."""
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close connections; calls under way fail with `PeerUnavailable`. Idempotent. Raises `LifecycleError` in another loop or process."""
-        if self._loop is not None:
-            self._check_place()
+    async def _close(self) -> None:
         refreshing, self._refreshing = self._refreshing, None
         if refreshing is not None:
             refreshing.cancel()
             await asyncio.wait([refreshing])
         mesh, self._mesh = self._mesh, None
         if mesh is not None:
+            # One turn of the loop: what the fills that have just ended say of their leases still has to be sent.
+            await asyncio.sleep(0)
             mesh.close()
             mesh.deadlines.close()
         if self._transport is not None:
             self._transport.close()
             self._transport = None
 
-    def group(self, name: str) -> ClientGroup:
-        """The group of that name. That the nodes know it too is found out by the first call."""
-        self._ready()
-        group = self._groups.get(name)
-        if group is None:
-            _check_group(name)
-            assert self._route is not None
-            assert self._wake is not None
-            group = self._groups[name] = ClientGroup(name, self._route, self._timeout_s, self._wake.set)
-        return group
+    def _make_raw(self, name: str) -> Raw:
+        assert self._route is not None
+        assert self._wake is not None
+        return ClientRaw(name, self._route, self._timeout_s, self._wake.set, self._clear)
+
+    async def _clear(self, group: str, timeout: float | None) -> None:
+        mesh = self._ready()
+        deadline_s = mesh.clock() + (self._timeout_s if timeout is None else check_timeout(timeout))
+        if not mesh.ring:
+            raise PeerUnavailable("no node has answered yet")
+        asked = [channel.query(CLEAR, deadline_s, group) for channel in mesh.channels]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
 
     async def topology(self, *, timeout: float | None = None) -> Topology:
         """Ask a node who is in the cluster. Raises `PeerUnavailable` when none answers."""
@@ -143,16 +133,9 @@ class Client:
         return self._ready().ring
 
     def _ready(self) -> Mesh:
-        if self._mesh is None:
-            raise LifecycleError("the client is not open: use it inside `async with zmcache.connect(...) as cache`")
-        self._check_place()
+        self._check_open()
+        assert self._mesh is not None
         return self._mesh
-
-    def _check_place(self) -> None:
-        if self._pid != os.getpid():
-            raise LifecycleError("the client was made before a fork; each process needs one of its own")
-        if asyncio.get_running_loop() is not self._loop:
-            raise LifecycleError("the client belongs to another event loop; make one in each loop")
 
     # -- topology --------------------------------------------------------------------------------------------------
 
@@ -264,34 +247,24 @@ def parse_addresses(addresses: str) -> list[str]:
 
 
 def make_client(
-    addresses: str,
+    addresses: str | Sequence[str],
     make_transport: Callable[[], Transport],
     *,
     route: str = "owner",
     timeout: float = DEFAULT_TIMEOUT_S,
     connect_timeout: float = 5.0,
     limits: Limits | None = None,
+    on_error: str = "raise",
 ) -> Client:
-    """A client that is not yet connected. Raises `ConfigError` for a wrong argument."""
+    """A client that is not yet connected. ``addresses``: text for `parse_addresses`, or endpoints. Raises `ConfigError` for a wrong argument."""
     if route not in ("owner", "any"):
         raise ConfigError(f"expected route 'owner' or 'any', found {route!r}")
     return Client(
-        parse_addresses(addresses),
+        parse_addresses(addresses) if isinstance(addresses, str) else list(addresses),
         route=cast('Literal["owner", "any"]', route),
         timeout_s=check_timeout(timeout),
         connect_timeout_s=check_timeout(connect_timeout),
         limits=limits or Limits(),
         make_transport=make_transport,
+        on_error=on_error,
     )
-
-
-def _check_group(name: object) -> None:
-    """Raises `UnknownGroup` for what no frame can hold: it would be found out only when others' requests stand beside it."""
-    if not isinstance(name, str) or not name:
-        raise UnknownGroup(
-            f"a group's name is text, not {type(name).__name__}" if name != "" else "a group's name is empty"
-        )
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise UnknownGroup("a group's name is not valid Unicode text") from None

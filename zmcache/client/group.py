@@ -1,60 +1,51 @@
-"""The calls of a client on one group. What happens to them on the way is in `zmcache.client.asking`."""
+"""What a client asks for one group, over the wire: the `Raw` of its groups. What happens on the way is in `zmcache.client.asking`."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from typing import Final, TypeVar, overload
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+from zmcache.cache.raw import Told
 from zmcache.client.asking import Asking
 from zmcache.client.bulk import discard, found_in
 from zmcache.client.route import Route
-from zmcache.core.calls import SOURCES, UNSET, Item, Ttl, ttl_to_ms
-from zmcache.core.wire import DELETE, DONE, FROM_LOADER, SET, check_key, check_value
-from zmcache.errors import PartialResult, ZmcacheError
-
-T = TypeVar("T")
-_new: Final = tuple.__new__
+from zmcache.core.wire import FILL, FROM_LOADER, IS_NONE, Change, check_key
+from zmcache.errors import ZmcacheError
 
 
-class ClientGroup:
-    """A named cache in the cluster: ``client.group("items")``. Values are bytes. Safe to use from many tasks of one loop."""
+class ClientRaw:
+    """See `zmcache.cache.raw.Raw`."""
 
-    def __init__(self, name: str, route: Route, timeout_s: float, on_unreachable: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        route: Route,
+        timeout_s: float,
+        on_unreachable: Callable[[], None],
+        clear: Callable[[str, float | None], Awaitable[None]],
+    ) -> None:
         """``on_unreachable`` is called when a node could not be reached: the ring may have changed."""
         self.name = name
-        self._route = route
+        self.limits = route.mesh.limits
+        self._clear = clear
         self._asking = Asking(name, route, timeout_s, on_unreachable)
-        self._ask = self._asking.ask
+        # Apart: what is asked for by who makes it is not loaded, and so cannot be shared with who wants it loaded.
+        self._peeking = Asking(name, route, timeout_s, on_unreachable, fills=True)
+        self.get = self._asking.ask
+        self.peek = self._peeking.ask
 
-    @overload
-    async def get(self, key: str, *, timeout: float | None = None) -> bytes | None: ...
-    @overload
-    async def get(self, key: str, default: T, *, timeout: float | None = None) -> bytes | T: ...
-    async def get(self, key: str, default: object = None, *, timeout: float | None = None) -> object:
-        """The value of ``key``, loaded by its owner if need be; ``default`` when the loader does not know it.
+    def forgo(self, key: str) -> None:
+        """See `Raw.forgo`."""
+        self._asking.forgo(key)
+        self._peeking.forgo(key)
 
-        ``timeout`` (seconds; None: the client's) covers the whole call. Raises `InvalidKey`, `BackendError` or `MeshError`.
-        """
-        value, status, _ = await self._ask(key, timeout)
-        return value if status <= FROM_LOADER else default
-
-    async def fetch(self, key: str, *, timeout: float | None = None) -> Item | None:
-        """As `get`, with the remaining life and the source of the value; None when the loader does not know the key."""
-        value, status, life_ms = await self._ask(key, timeout)
-        if value is None or status > FROM_LOADER:
-            return None
-        # The named tuple's own __new__ is a Python function, and takes as long as everything else here.
-        return _new(Item, (value, None if life_ms < 0 else life_ms / 1000, SOURCES[status]))
-
-    async def get_many(self, keys: Iterable[str], *, timeout: float | None = None) -> dict[str, bytes]:
-        """The values of those keys that exist, in the order asked. Any number of keys: they travel in as many messages as it takes.
-
-        Raises `PartialResult`, with what was found, when some keys failed.
-        """
+    async def get_many(
+        self, keys: Iterable[str], timeout: float | None
+    ) -> tuple[dict[str, bytes | None], dict[str, ZmcacheError]]:
+        """See `Raw.get_many`."""
         wanted = self._checked(keys)
         bulks, futures = self._asking.ask_many(wanted, timeout)
-        values: dict[str, bytes] = {}
+        values: dict[str, bytes | None] = {}
         errors: dict[str, ZmcacheError] = {}
         try:
             for bulk in bulks:
@@ -69,21 +60,24 @@ class ClientGroup:
                 except ZmcacheError as error:
                     errors[key] = error
                 else:
-                    if status <= FROM_LOADER:
-                        values[key] = value  # type: ignore[assignment]  # the codec has held it against the status
+                    if status <= FROM_LOADER or status == IS_NONE:
+                        values[key] = value
         except asyncio.CancelledError:
             discard(futures.values())
             for bulk in bulks:
                 discard([bulk.future, *bulk.futures])
+                bulk.forgo()
+            for key in futures:
+                self._asking.forgo(key)
             raise
-        if errors:
-            raise PartialResult(values, errors)
-        return values if len(bulks) + bool(futures) < 2 else {key: values[key] for key in wanted if key in values}
+        if len(bulks) + bool(futures) > 1:
+            values = {key: values[key] for key in wanted if key in values}
+        return values, errors
 
     def _checked(self, keys: Iterable[str]) -> list[str]:
         """Each key once. Raises `InvalidKey`."""
         wanted = list(keys)
-        limit = self._route.mesh.limits.key_bytes
+        limit = self.limits.key_bytes
         # All at once, in C, a tenth of what a loop takes; only what is not plain is looked at by itself.
         if not (set(map(type, wanted)) <= {str} and all(wanted) and all(map(str.isascii, wanted))) or (
             wanted and max(map(len, wanted)) > limit
@@ -92,14 +86,47 @@ class ClientGroup:
                 check_key(key, limit)
         return list(dict.fromkeys(wanted))
 
-    async def set(self, key: str, value: bytes, *, ttl: Ttl = UNSET, timeout: float | None = None) -> None:
-        """Store ``value`` at the owner. ``ttl``: seconds or a timedelta; None: for ever; left out: the group's own.
+    async def change(self, change: Change, timeout: float | None) -> Told:
+        """See `Raw.change`."""
+        self._peeking.fence(change.key)
+        errand = self._asking.begin(change, timeout)
+        try:
+            return await errand[2]  # type: ignore[no-any-return]  # the future of a Told
+        except asyncio.CancelledError:
+            if change.kind == FILL:
+                errand[1].channel.forgo(errand[1], errand)
+            raise
+        finally:
+            self._fence(change.key)
 
-        Raises `InvalidKey`, `ValueTooLarge`, `InvalidTtl` or `MeshError`.
-        """
-        check_value(value, self._route.mesh.limits.value_bytes)
-        await self._asking.write(SET, key, value, ttl_to_ms(ttl), timeout)
+    async def change_many(self, changes: Sequence[Change], timeout: float | None) -> list[Told | ZmcacheError]:
+        """See `Raw.change_many`."""
+        for change in changes:
+            self._peeking.fence(change.key)
+        errands = [self._asking.begin(change, timeout) for change in changes]
+        told: list[Told | ZmcacheError] = []
+        try:
+            for errand in errands:
+                try:
+                    told.append(await errand[2])
+                except ZmcacheError as error:
+                    told.append(error)
+        except asyncio.CancelledError:
+            discard(errand[2] for errand in errands)
+            raise
+        finally:
+            for change in changes:
+                self._fence(change.key)
+        return told
 
-    async def delete(self, key: str, *, timeout: float | None = None) -> bool:
-        """Delete ``key`` at its owner; whether it was there. Raises `InvalidKey` or `MeshError`."""
-        return await self._asking.write(DELETE, key, b"", 0, timeout) == DONE
+    def post(self, change: Change) -> None:
+        """See `Raw.post`."""
+        self._asking.post(change)
+
+    async def clear(self, timeout: float | None) -> None:
+        """See `Raw.clear`."""
+        await self._clear(self.name, timeout)
+
+    def _fence(self, key: str) -> None:
+        self._asking.fence(key)
+        self._peeking.fence(key)

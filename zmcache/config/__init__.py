@@ -24,7 +24,7 @@ from zmcache.config.model import (
     SqlLoader,
 )
 from zmcache.config.summary import check
-from zmcache.config.units import format_duration, format_size, parse_duration, parse_size
+from zmcache.core.units import format_duration, format_size, parse_duration, parse_size
 
 __all__ = [
     "ClusterConfig",

@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 import msgspec
 
 from zmcache.config.rules import Rule, Section, Written
-from zmcache.config.units import found
+from zmcache.core.units import found
 from zmcache.errors import ConfigError
 
 T = TypeVar("T", bound=Section)

@@ -27,7 +27,7 @@ import yaml
 
 from zmcache.config.build import fields_of, mapping_at, rule_of, without_none
 from zmcache.config.rules import Rule, Section, Written
-from zmcache.config.units import found
+from zmcache.core.units import found
 from zmcache.errors import ConfigError
 
 PREFIX: Final = "ZMCACHE_"

@@ -21,8 +21,8 @@ from zmcache.config import environ
 from zmcache.config.build import build
 from zmcache.config.model import ClusterConfig, DiscoverySettings, GroupConfig, NodeConfig, NodeSettings
 from zmcache.config.rules import read_host_ports
-from zmcache.config.units import format_size
 from zmcache.config.yamlfile import parse_mapping, read_file
+from zmcache.core.units import format_size
 from zmcache.errors import ConfigError
 
 _EVERYWHERE = ("0.0.0.0", "::", "*")

@@ -13,6 +13,7 @@ from msgspec import field
 
 from zmcache.config.rules import (
     BatchSize,
+    Beta,
     Budget,
     BusyPoll,
     ClusterEtcd,
@@ -125,6 +126,8 @@ class GroupConfig(Section, frozen=True, kw_only=True):
     """How long such a copy lives: how long a set or a delete elsewhere may go unseen here."""
     moved_ttl_s: Duration = field(default=10.0, name="moved_ttl")
     """How long a copy lives of a key that the ring has moved to another node."""
+    refresh_beta: Beta = 0.0
+    """How early a value that is asked for is made anew before its life ends, by XFetch: 1 is the paper's optimum, more is earlier; 0: at its end."""
 
 
 class NodeSettings(Section, frozen=True, kw_only=True):

@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from zmcache.config.units import (
+from zmcache.core.eviction import POLICIES
+from zmcache.core.units import (
     DURATION_PATTERN,
     SIZE_PATTERN,
     format_duration,
@@ -26,7 +27,6 @@ from zmcache.config.units import (
     parse_size,
     wrong,
 )
-from zmcache.core.eviction import POLICIES
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -200,6 +200,7 @@ Lease: TypeAlias = Annotated[float, _duration(at_least=1.0, at_most=3600.0)]
 BusyPoll: TypeAlias = Annotated[float, _duration(at_most=0.01)]
 # 512 points x weight: from 5 points to 51,200.
 Weight: TypeAlias = Annotated[float, _number("a weight from 0.01 to 100 (1.0 is one ordinary node)", 0.01, 100.0)]
+Beta: TypeAlias = Annotated[float, _number("a number from 0 (off) to 10 (1 is usual)", 0.0, 10.0)]
 Jitter: TypeAlias = Annotated[float, _number("a share from 0 to 0.5", 0.0, 0.5)]
 # An eighth for copies is groupcache's; more would be taken from the only place in the cluster where a key is kept.
 HotShare: TypeAlias = Annotated[float, _number("a share from 0 to 0.125", 0.0, 0.125)]

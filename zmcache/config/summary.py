@@ -10,7 +10,7 @@ from pathlib import Path
 
 from zmcache.config.load import is_cluster_file, load_cluster, load_node
 from zmcache.config.model import GroupConfig, ImportLoader, NodeSettings, SqlLoader
-from zmcache.config.units import format_duration, format_size
+from zmcache.core.units import format_duration, format_size
 
 
 def check(path: str | Path, *, env: Mapping[str, str] = os.environ) -> str:

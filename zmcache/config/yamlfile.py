@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from zmcache.config.units import found
+from zmcache.core.units import found
 from zmcache.errors import ConfigError
 
 MAX_BYTES = 4 * 2**20

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from zmcache.core.marks import Held
+
 # Beside the two objects and what the policy keeps: a shard's place 20 to 50, a place in each of two lists 16, and in arrays
 # when it ends 8 and the wheel 8; the rest is the allocator's, and what tables have to spare. Seen by
 # `zmcache-loadgen simulate`, which measures what an entry costs with each policy.
 STORE_OVERHEAD: Final = 80
 
 
-def charge_of(key: str, value: bytes, overhead: int) -> int:
+def charge_of(key: str, value: Held, overhead: int) -> int:
     """What an entry costs: both objects as the allocator rounds them, and ``overhead`` (`zmcache.core.eviction.entry_overhead`).
 
     It depends on the key's text and the value's length only: what was charged is what is given back. (`sys.getsizeof`

@@ -21,29 +21,33 @@ from zmcache.errors import ZmcacheError
 class Outcome(NamedTuple):
     """How asking for a key ended.
 
-    ``status`` is one of the statuses of zmcache.core.wire; ``value`` is None unless it is one of the FROM_ ones; ``expires_at_s`` is on
-    the monotonic clock (inf: never); ``error`` is set when and only when the status is an error's code.
+    ``status`` is one of the statuses of zmcache.core.wire; ``value`` is what stands beside it there; ``expires_at_s`` is on
+    the monotonic clock (inf: never); ``error`` is set when and only when the status is an error's code. ``token`` is that of the
+    value or of the lease, where it was asked for, else 0.
     """
 
     value: bytes | None
     status: int
     expires_at_s: float
     error: ZmcacheError | None = None
+    token: int = 0
 
 
 Waiter: TypeAlias = Callable[[Outcome], None]
 
 
 class Flight:
-    """One key's work under way. `token` is the starter's own note, such as the ring it began under."""
+    """One key's work under way. `token` is the starter's own note, such as the ring it began under; `trace` the first caller's traceparent."""
 
-    __slots__ = ("_on_abandoned", "_waiters", "fenced", "key", "landed", "token")
+    __slots__ = ("_on_abandoned", "_waiters", "began_s", "fenced", "key", "landed", "token", "trace")
 
     def __init__(self, key: str, token: object, on_abandoned: Callable[[Flight], None] | None) -> None:
         self.key = key
         self.token = token
         self.fenced = False
         self.landed = False
+        self.trace: str | None = None
+        self.began_s = 0.0
         self._on_abandoned = on_abandoned
         self._waiters: dict[Waiter, None] = {}
 
@@ -87,6 +91,11 @@ class Flights:
         flight = self._table.pop(key, None)
         if flight is not None:
             flight.fenced = True
+
+    def fence_all(self) -> None:
+        """The same for every key."""
+        for key in list(self._table):
+            self.fence(key)
 
     def abandon(self, flight: Flight) -> None:
         """Nobody waits and the work was given up. Whatever still comes of it is not to be stored: no set could fence it any more."""

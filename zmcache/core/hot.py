@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from zmcache.core.marks import Held
 from zmcache.core.popularity import Popularity
 from zmcache.core.store import Store
 
@@ -29,7 +30,7 @@ class HotCache(Store):
         self._ttl_s = ttl_s
         self._popularity = Popularity(max(ttl_s, _WINDOW_S))
 
-    def offer(self, key: str, value: bytes, expires_at_s: float, now_s: float) -> None:
+    def offer(self, key: str, value: Held, expires_at_s: float, now_s: float) -> None:
         """The owner has answered with ``value``: count that, and keep a copy if the key is popular and the value still has a life."""
         rate = self._popularity.count(key, now_s)
         life_s = min(self._ttl_s, expires_at_s - now_s)
@@ -39,14 +40,14 @@ class HotCache(Store):
         if least is None or rate > self._popularity.rate(least, now_s):
             self.set(key, value, now_s + life_s, now_s)
 
-    def read(self, key: str, now_s: float) -> bytes | None:
+    def read(self, key: str, now_s: float) -> Held | None:
         """`get`, and counted."""
         value = self.get(key, now_s)
         if value is not None:
             self._popularity.count(key, now_s)
         return value
 
-    def fill(self, keys: list[str], values: list[bytes | None], ends: list[float], now_s: float) -> list[int]:
+    def fill(self, keys: list[str], values: list[Held | None], ends: list[float], now_s: float) -> list[int]:
         """Put copies where ``values`` has None, and when they end into ``ends``; the positions that were filled."""
         filled: list[int] = []
         if len(self) and None in values:

@@ -1,7 +1,7 @@
 """The messages between nodes and clients, and the numbers that stand in them. `zmcache.core.wire` says how they become frames.
 
 Each message is a named tuple whose fields stand in wire order, the header's eight first (`header` makes them), so that encoding is packing the
-tuple and these classes are the specification. ``value_flags`` and ``versions`` are None until something uses them.
+tuple and these classes are the specification. Columns that nobody needs in a message are None.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 from zmcache.errors import ProtocolError
 
 MAJOR: Final = 1
-MINOR: Final = 0
+MINOR: Final = 1
 VERSION: Final = MAJOR * 16 + MINOR
 
 GET: Final = 1
@@ -22,6 +22,18 @@ DELETE: Final = 3
 PING: Final = 4
 TOPOLOGY: Final = 5
 STATS: Final = 6
+ADD: Final = 7  # set where nothing is
+TOUCH: Final = 8  # give what is there another life
+INCR: Final = 9  # add to an ASCII integer; the value is ``delta`` or ``delta initial``, the ttl that of the initial one
+CAS: Final = 10  # set where the value is still the one of this token
+FILL: Final = (
+    11  # the asker makes the value where it is missing: give it, or wait for who makes it, or grant a lease of ttl ms
+)
+RELEASE: Final = 12  # give a lease back without a value
+CANCEL: Final = 13  # nobody waits any more for these positions of the request of this id; not answered
+CLEAR: Final = 14  # empty the group on this node
+PUT: Final = 15  # what the holder of a lease has made
+GETS: Final = 16  # as GET of the owner, with the value's token
 ANSWER: Final = 17
 MEMBERS: Final = 18
 FIGURES: Final = 19
@@ -31,15 +43,31 @@ REFUSAL: Final = 21
 # Header flags.
 FORWARDED: Final = 1  # request: a peer asks on behalf of its own caller; never to be forwarded again
 NOT_OWNER: Final = 2  # answer: this node's ring gives some of these keys to another node
+FILLS: Final = (
+    4  # GET: the asker makes what is missing, so nothing is loaded for it; it wants to know what is stale, too
+)
 
 # Statuses, one byte a key. From 32 on it is the code of an error (see zmcache.errors).
 FROM_OWNER: Final = 0  # the owner had it
 FROM_HOT: Final = 1  # the node that was asked had a copy
 FROM_LOADER: Final = 2  # it was loaded for this request, or for another that was under way
-DONE: Final = 3  # set: stored; delete: it was there
-NOT_THERE: Final = 4  # delete: it was not there
+DONE: Final = 3  # it was done: stored, deleted, touched
+NOT_THERE: Final = 4  # delete, touch, cas, incr: it was not there
+KEPT: Final = 5  # add, cas: not done, another value stands
+IS_NONE: Final = 6  # the value is None, which somebody has set
+STALE: Final = 7  # the value (None: it is None), past its life; somebody makes it anew
+DUE: Final = 8  # the same, or not quite past its life: nobody makes it anew, and it is worth doing
+LEASED: Final = 9  # fill: it is the asker's to make, by the token; the value is an old one, for when that fails (None: there is none)
+LEASED_NONE: Final = 10  # the same, and the old value is None
+LOST: Final = 11  # put, release: the lease had ended, nothing was stored
+FILLING: Final = 12  # fill: somebody is still making it; ask again
 NO_SUCH_KEY: Final = 16
 FIRST_ERROR: Final = 32
+
+NONE_FLAG: Final = 1  # in value_flags
+
+# Kinds whose doing twice is not the same as once: they are not asked again when they may have been delivered.
+ONCE_ONLY: Final = frozenset({ADD, INCR, CAS})
 
 TTL_DEFAULT: Final = 0  # in ttls_ms: the group's own
 FOREVER: Final = -1  # in ttls_ms and lives_ms: does not expire
@@ -47,6 +75,7 @@ FOREVER: Final = -1  # in ttls_ms and lives_ms: does not expire
 MAX_DEADLINE_MS: Final = 24 * 3600 * 1000
 MAX_TTL_MS: Final = 100 * 365 * 24 * 3600 * 1000
 MAX_TEXT: Final = 4096  # characters of a refusal's message
+MAX_TRACE: Final = 64  # characters of a traceparent, which has 55
 MAX_ROWS: Final = 65_536  # of a MEMBERS or FIGURES message: as many nodes as a ring can have
 HEADER_FIELDS: Final = 8
 # What a key of a SET, or a position of an ANSWER, costs in a frame besides its key and value.
@@ -93,10 +122,11 @@ class Get(NamedTuple):
     flags: int
     group: str
     keys: list[str]
+    trace: str | None = None
 
 
 class Set(NamedTuple):
-    """Store many values. A ttl is in ms, `TTL_DEFAULT` or `FOREVER`."""
+    """Store many values. A ttl is in ms, `TTL_DEFAULT` or `FOREVER`. A value flag of `NONE_FLAG`: the value is None."""
 
     version: int
     kind: int
@@ -127,8 +157,48 @@ class Delete(NamedTuple):
     keys: list[str]
 
 
+class Changes(NamedTuple):
+    """ADD, TOUCH, INCR, CAS, GETS, FILL, PUT or RELEASE of many keys. What a kind does not need is b"" or 0. A value of None is None.
+
+    ``ttls_ms`` as in a SET; of a FILL how long the lease is to last. ``tokens`` are what a GETS told, or what a lease was granted with; of a
+    FILL 1 asks for a new value even where there is a fresh one. Of a PUT, ``stale_ms`` is how long beyond its life the value may be given
+    while it is made anew, ``error_ms`` the same for when that fails, and ``took_ms`` how long it took to make.
+    """
+
+    version: int
+    kind: int
+    request_id: int
+    deadline_ms: int
+    revision: int
+    digest: int
+    flags: int
+    group: str
+    keys: list[str]
+    values: list[bytes | None]
+    ttls_ms: list[int]
+    tokens: list[int]
+    stale_ms: list[int] | None = None
+    error_ms: list[int] | None = None
+    took_ms: list[int] | None = None
+    trace: str | None = None
+
+
+class Cancel(NamedTuple):
+    """Nobody waits for these positions (None: for any) of the request whose id stands in the header. Not answered."""
+
+    version: int
+    kind: int
+    request_id: int
+    deadline_ms: int
+    revision: int
+    digest: int
+    flags: int
+    group: str
+    positions: list[int] | None
+
+
 class Query(NamedTuple):
-    """PING, TOPOLOGY or STATS: a question with no arguments. PONG: the answer to the first."""
+    """PING, TOPOLOGY, STATS or CLEAR: a question with no arguments. PONG: the answer to the first and the last."""
 
     version: int
     kind: int
@@ -141,7 +211,7 @@ class Query(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The answer to some or all keys of a GET, SET or DELETE. A life is in ms, or `FOREVER`."""
+    """The answer to some or all keys of a request. A life is in ms, or `FOREVER`. ``versions`` are tokens, where any was asked for."""
 
     version: int
     kind: int
@@ -207,6 +277,19 @@ class Refusal(NamedTuple):
     message: str
 
 
-Request: TypeAlias = Get | Set | Delete | Query
+class Change(NamedTuple):
+    """One key's part of any request but a GET, as it is handed about inside a process; the fields as in `Set` and `Changes`."""
+
+    kind: int
+    key: str
+    value: bytes | None = b""
+    ttl_ms: int = TTL_DEFAULT
+    token: int = 0
+    stale_ms: int = 0
+    error_ms: int = 0
+    took_ms: int = 0
+
+
+Request: TypeAlias = Get | Set | Delete | Changes | Cancel | Query
 Reply: TypeAlias = Answer | Members | Figures | Refusal | Query
 Message: TypeAlias = Request | Reply

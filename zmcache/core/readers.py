@@ -11,24 +11,40 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from zmcache.core.messages import (
+    ADD,
     ANSWER,
+    CANCEL,
+    CAS,
+    CLEAR,
     DELETE,
+    DUE,
     FIGURES,
+    FILL,
     FIRST_ERROR,
     FOREVER,
     FROM_LOADER,
     GET,
+    GETS,
     HEADER_FIELDS,
+    INCR,
+    LEASED,
     MAX_TEXT,
+    MAX_TRACE,
     MAX_TTL_MS,
     MEMBERS,
     PING,
     PONG,
+    PUT,
     REFUSAL,
+    RELEASE,
     SET,
+    STALE,
     STATS,
     TOPOLOGY,
+    TOUCH,
     Answer,
+    Cancel,
+    Changes,
     Delete,
     Figures,
     Get,
@@ -41,6 +57,9 @@ from zmcache.core.messages import (
 )
 from zmcache.core.ring import MAX_WEIGHT
 from zmcache.errors import InvalidKey, InvalidTtl, InvalidValue, ValueTooLarge
+
+# Where a value may be an old one, and an old one may be None.
+_OLD_VALUES: Final = frozenset({STALE, DUE, LEASED})
 
 
 def check_key(key: object, limit: int) -> None:
@@ -104,9 +123,16 @@ def _maybe_numbers(fields: list[Any], at: int, count: int) -> list[int] | None:
     return None if field is None else _numbers(field, count)
 
 
+def _trace(fields: list[Any], at: int) -> None:
+    trace = fields[at] if at < len(fields) else None
+    if trace is not None and (type(trace) is not str or len(trace) > MAX_TRACE):
+        raise TypeError
+
+
 def _read_get(fields: list[Any], limits: Limits) -> Get:
     _keys(fields, limits)
-    return Get(*fields[: HEADER_FIELDS + 1])
+    _trace(fields, HEADER_FIELDS + 1)
+    return Get(*fields[: HEADER_FIELDS + 2])
 
 
 def _read_delete(fields: list[Any], limits: Limits) -> Delete:
@@ -121,12 +147,47 @@ def _read_set(fields: list[Any], limits: Limits) -> Set:
         raise TypeError
     for value in values:
         check_value(value, limits.value_bytes)
-    for ttl in _numbers(ttls, count):
-        if not FOREVER <= ttl <= MAX_TTL_MS:
-            raise InvalidTtl(f"an expiry of {ttl} ms")
+    _ttls(ttls, count)
     _maybe_numbers(fields, 11, count)
     _maybe_numbers(fields, 12, count)
     return Set(*fields[: HEADER_FIELDS + 5])
+
+
+def _ttls(field: object, count: int) -> None:
+    for ttl in _numbers(field, count):
+        if not FOREVER <= ttl <= MAX_TTL_MS:
+            raise InvalidTtl(f"an expiry of {ttl} ms")
+
+
+def _read_changes(fields: list[Any], limits: Limits) -> Changes:
+    count = len(_keys(fields, limits))
+    values, ttls, tokens = fields[9:12]
+    if type(values) is not list or len(values) != count:
+        raise TypeError
+    for value in values:
+        if value is not None:
+            check_value(value, limits.value_bytes)
+    _ttls(ttls, count)
+    _tokens(tokens, count)
+    for at in (12, 13, 14):
+        if at < len(fields) and fields[at] is not None:
+            _ttls(fields[at], count)
+    _trace(fields, 15)
+    return Changes(*fields[: HEADER_FIELDS + 8])
+
+
+def _tokens(field: object, count: int) -> None:
+    if not 0 <= min(_numbers(field, count)) <= max(_numbers(field, count)) < 1 << 64:
+        raise ValueError
+
+
+def _read_cancel(fields: list[Any], limits: Limits) -> Cancel:
+    positions = fields[8]
+    if positions is not None and not (
+        type(positions) is list and len(positions) <= limits.keys and set(map(type, positions)) <= {int}
+    ):
+        raise TypeError
+    return Cancel(*fields[: HEADER_FIELDS + 1])
 
 
 def _read_query(fields: list[Any], limits: Limits) -> Query:
@@ -151,13 +212,16 @@ def _read_answer(fields: list[Any], limits: Limits) -> Answer:
     if max(statuses) > FROM_LOADER or set(map(type, values)) != {bytes}:
         for status, value in zip(statuses, values, strict=True):
             if status <= FROM_LOADER:
-                expected: type = bytes
+                expected: tuple[type, ...] = (bytes,)
+            elif status in _OLD_VALUES:
+                expected = (bytes, type(None))
             else:
-                expected = str if status >= FIRST_ERROR else type(None)
-            if type(value) is not expected:
+                expected = (str,) if status >= FIRST_ERROR else (type(None),)
+            if type(value) not in expected:
                 raise TypeError
     _maybe_numbers(fields, 12, count)
-    _maybe_numbers(fields, 13, count)
+    if len(fields) > 13 and fields[13] is not None:
+        _tokens(fields[13], count)
     return Answer(*fields[: HEADER_FIELDS + 6])
 
 
@@ -196,6 +260,9 @@ READERS: Final[dict[int, Callable[[list[Any], Limits], Message]]] = {
     GET: _read_get,
     SET: _read_set,
     DELETE: _read_delete,
+    **dict.fromkeys((ADD, TOUCH, INCR, CAS, GETS, FILL, PUT, RELEASE), _read_changes),
+    CANCEL: _read_cancel,
+    CLEAR: _read_query,
     PING: _read_query,
     TOPOLOGY: _read_query,
     STATS: _read_query,

@@ -22,6 +22,7 @@ class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
     hot_share: float = 0.125
     hot_ttl_s: float = 1.0
     moved_ttl_s: float = 10.0
+    refresh_beta: float = 0.0
 
 
 class GroupStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,3 +48,7 @@ class GroupStatistics(msgspec.Struct, frozen=True, kw_only=True):
     evictions: int
     expirations: int
     refused: int
+    leases: int
+    leases_expired: int
+    leases_overtaken: int
+    refreshes: int

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from zmcache.core.marks import Held
 from zmcache.core.untracked import untracked
 
 # A prime: a shard's keys must not share the low bits of their hashes, by which its dictionary places them. Doubling one
@@ -37,7 +38,8 @@ class Slots:
 
     def __init__(self) -> None:
         self.shards: list[dict[str, int]] = [{} for _ in range(SHARDS)]
-        self.values: list[bytes] = untracked([b""] * _PAGE)
+        values: list[Held] = [b""] * _PAGE
+        self.values = untracked(values)
         # In the place of a free slot's key stands the number of the next free one in its shard, or 0: none.
         self._keys: list[str | int] = untracked([0] * _PAGE)
         self._free = [0] * SHARDS
@@ -57,7 +59,7 @@ class Slots:
         assert type(key) is str, "the slot is free"
         return key
 
-    def take(self, key: str, value: bytes) -> int:
+    def take(self, key: str, value: Held) -> int:
         """A slot for a key that has none."""
         shard = hash(key) % SHARDS
         number = self._free[shard]
@@ -80,7 +82,7 @@ class Slots:
         self.shards[shard][key] = number
         return slot
 
-    def release(self, key: str, slot: int) -> bytes:
+    def release(self, key: str, slot: int) -> Held:
         """The entry goes; its value."""
         shard = slot % SHARDS
         value = self.values[slot]

@@ -7,6 +7,8 @@ arrays by slot.
 A hit notes its slot and no more. The policy hears of hits in batches, before anything that depends on their order,
 which comes to the same order as telling it at once.
 
+What is kept of a key is bytes, or a mark (`zmcache.core.marks`): to the store they are the same.
+
 Times are seconds of one monotonic clock that the caller passes in; inf never ends. An expired entry is never served.
 """
 
@@ -22,6 +24,7 @@ import msgspec
 from zmcache.core.charge import charge_of
 from zmcache.core.eviction import entry_overhead, make_policy
 from zmcache.core.expiry import ExpiryWheel
+from zmcache.core.marks import Held
 from zmcache.core.slots import SHARDS, Slots
 
 _EXPIRES_PAGE: Final = array("d", bytes(8 * 4096))
@@ -79,7 +82,7 @@ class Store:
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    def get(self, key: str, now_s: float) -> bytes | None:
+    def get(self, key: str, now_s: float) -> Held | None:
         """The value of ``key``, or None. Counts as a use. A hit costs about 0.3 us, what the policy makes of it included."""
         # A hit is what has to be fast: a failed look-up pays for the exception instead of every hit for a comparison.
         try:
@@ -98,18 +101,23 @@ class Store:
         self._expire(key, slot)
         return None
 
-    def reader(self, clock: Callable[[], float], absent: bytes, elsewhere: Callable[[str], bytes | None]) -> Reader:
+    def reader(
+        self,
+        clock: Callable[[], float],
+        meaning: Callable[[str, object], object],
+        elsewhere: Callable[[str], Held | None],
+    ) -> Reader:
         """`get` at the time that ``clock`` tells, as one function for a program that reads in its own process.
 
-        In place of a value that is the very object ``absent``, and of one that neither this store nor ``elsewhere`` has,
-        it gives the caller's default. A frame costs a program as much as the look-up itself, as do reading the clock and
+        It gives the caller's default for what neither this store nor ``elsewhere`` has, and in place of a mark ``meaning(mark, default)``.
+        A frame costs a program as much as the look-up itself, as do reading the clock and
         finding attributes: so all is done in one, with the containers at hand, and nobody asks what time it is while
         nothing in the store will ever end.
         """
         shards, values, expires, touched = self._shards, self._values, self._expires, self._touched
 
         def get(key: str, default: object = None) -> object:
-            value: bytes | None
+            value: Held | None
             try:
                 shard = hash(key) % SHARDS
                 slot = shards[shard][key] * SHARDS + shard
@@ -126,11 +134,13 @@ class Store:
                     if len(touched) >= _TOUCHED_MAX:
                         self._tell_policy()
                     value = values[slot]
-            return default if value is None or value is absent else value
+            if type(value) is bytes:
+                return value
+            return default if value is None else meaning(value, default)  # type: ignore[arg-type]  # it is no bytes
 
         return cast("Reader", get)
 
-    def lookup(self, key: str, now_s: float) -> tuple[bytes, float] | None:
+    def lookup(self, key: str, now_s: float) -> tuple[Held, float] | None:
         """As `get`, with the time at which the entry ends."""
         value = self.get(key, now_s)
         if value is None:
@@ -138,7 +148,7 @@ class Store:
         shard = hash(key) % SHARDS
         return value, self._expires[self._shards[shard][key] * SHARDS + shard]
 
-    def get_many(self, keys: list[str], now_s: float) -> tuple[list[bytes | None], list[float]]:
+    def get_many(self, keys: list[str], now_s: float) -> tuple[list[Held | None], list[float]]:
         """The value of each key or None, and when each ends (0.0 beside None). About 0.2 us a key where all are there."""
         shards, values, expires, touched = self._shards, self._values, self._expires, self._touched
         try:
@@ -149,14 +159,14 @@ class Store:
         if min(found_ends, default=math.inf) <= now_s:
             return self._get_each(keys, now_s)
         touched += slots
-        found: list[bytes | None] = [values[slot] for slot in slots]
+        found: list[Held | None] = [values[slot] for slot in slots]
         if len(touched) >= _TOUCHED_MAX:
             self._tell_policy()
         return found, found_ends
 
-    def _get_each(self, keys: list[str], now_s: float) -> tuple[list[bytes | None], list[float]]:
+    def _get_each(self, keys: list[str], now_s: float) -> tuple[list[Held | None], list[float]]:
         """`get_many` where some are not there, or have ended."""
-        found: list[bytes | None] = []
+        found: list[Held | None] = []
         ends: list[float] = []
         for key in keys:
             slot = self._slots.find(key)
@@ -194,7 +204,7 @@ class Store:
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
-    def set(self, key: str, value: bytes, expires_at_s: float, now_s: float) -> bool:
+    def set(self, key: str, value: Held, expires_at_s: float, now_s: float) -> bool:
         """Keep ``value`` until ``expires_at_s``, evicting as needed, or most of it (`_make_room`). False: it is larger
         than one entry may be, and nothing was changed.
 
@@ -236,7 +246,7 @@ class Store:
                 return self.set(key, value, expires_at_s, now_s)
         return True
 
-    def first_to_go_for(self, key: str, value: bytes) -> str | None:
+    def first_to_go_for(self, key: str, value: Held) -> str | None:
         """The key that would be evicted first if ``value`` were set; None: there is room for it."""
         slot = self._slots.find(key)
         held = 0 if slot is None else charge_of(key, self._values[slot], self._overhead)

@@ -13,7 +13,7 @@ import ctypes
 import sys
 from typing import TypeVar
 
-T = TypeVar("T", str, bytes, str | int)
+T = TypeVar("T", str, bytes, str | int, bytes | str)
 
 
 def untracked(items: list[T]) -> list[T]:

@@ -4,10 +4,13 @@ A frame is one msgpack array: a fixed header, then one level of parallel arrays 
 may stand in each is checked by `zmcache.core.readers`; both are to be had from here.
 
     header   version, kind, request_id, deadline_ms, revision, digest, flags, group
-    GET      keys
+    GET      keys, trace
     SET      keys, values, ttls_ms, value_flags, versions
     DELETE   keys
-    PING, TOPOLOGY, STATS            the header alone
+    ADD, TOUCH, INCR, CAS, GETS, FILL, PUT, RELEASE
+             keys, values, ttls_ms, tokens, stale_ms, error_ms, took_ms, trace
+    CANCEL   positions
+    PING, TOPOLOGY, STATS, CLEAR     the header alone
     ANSWER   positions, statuses, values, lives_ms, value_flags, versions
     MEMBERS  node_ids, endpoints, weights, zones, states
     FIGURES  names, figures
@@ -17,7 +20,7 @@ may stand in each is checked by `zmcache.core.readers`; both are to be had from 
 The deadline is what remains of it, in ms, since clocks of two machines have nothing to say to each other. ``revision`` and ``digest`` are the
 sender's ring epoch. An ANSWER names the positions (in the request's keys) that it fills, None meaning all of them in order, so one request may be
 answered by several: its hits at once and its misses as they come. ``statuses`` is one byte a position, see the constants. In
-place of a value stands None for "no such key", or the text of an error.
+place of a value stands None for "no such key", or the text of an error. ``trace`` is a W3C traceparent or None.
 
 Versions: one byte, major part times 16 plus minor part. Another major is refused. A newer minor may add fields at the end of any
 message; they are ignored here, and what they carry must be safe to ignore.
@@ -34,10 +37,18 @@ from typing import Any, Final
 import msgpack
 
 from zmcache.core.messages import (
+    ADD,
     ANSWER,
+    CANCEL,
+    CAS,
+    CLEAR,
     DELETE,
     DONE,
+    DUE,
     FIGURES,
+    FILL,
+    FILLING,
+    FILLS,
     FIRST_ERROR,
     FOREVER,
     FORWARDED,
@@ -45,7 +56,14 @@ from zmcache.core.messages import (
     FROM_LOADER,
     FROM_OWNER,
     GET,
+    GETS,
     HEADER_FIELDS,
+    INCR,
+    IS_NONE,
+    KEPT,
+    LEASED,
+    LEASED_NONE,
+    LOST,
     MAJOR,
     MAX_DEADLINE_MS,
     MAX_ROWS,
@@ -53,19 +71,28 @@ from zmcache.core.messages import (
     MEMBERS,
     MINOR,
     NO_SUCH_KEY,
+    NONE_FLAG,
     NOT_OWNER,
     NOT_THERE,
+    ONCE_ONLY,
     PING,
     PONG,
+    PUT,
     REFUSAL,
+    RELEASE,
     ROW_OVERHEAD_BYTES,
     SET,
+    STALE,
     STATS,
     TOPOLOGY,
+    TOUCH,
     TTL_DEFAULT,
     VERSION,
     Answer,
     BadFrame,
+    Cancel,
+    Change,
+    Changes,
     Delete,
     Figures,
     Get,
@@ -84,10 +111,18 @@ from zmcache.core.readers import READERS, check_key, check_value
 from zmcache.errors import RequestError
 
 __all__ = [
+    "ADD",
     "ANSWER",
+    "CANCEL",
+    "CAS",
+    "CLEAR",
     "DELETE",
     "DONE",
+    "DUE",
     "FIGURES",
+    "FILL",
+    "FILLING",
+    "FILLS",
     "FIRST_ERROR",
     "FOREVER",
     "FORWARDED",
@@ -95,25 +130,41 @@ __all__ = [
     "FROM_LOADER",
     "FROM_OWNER",
     "GET",
+    "GETS",
+    "INCR",
+    "IS_NONE",
+    "KEPT",
+    "LEASED",
+    "LEASED_NONE",
+    "LOST",
     "MAJOR",
     "MAX_DEADLINE_MS",
     "MAX_TTL_MS",
     "MEMBERS",
     "MINOR",
+    "NONE_FLAG",
     "NOT_OWNER",
     "NOT_THERE",
     "NO_SUCH_KEY",
+    "ONCE_ONLY",
     "PING",
     "PONG",
+    "PUT",
     "REFUSAL",
+    "RELEASE",
     "ROW_OVERHEAD_BYTES",
     "SET",
+    "STALE",
     "STATS",
     "TOPOLOGY",
+    "TOUCH",
     "TTL_DEFAULT",
     "VERSION",
     "Answer",
     "BadFrame",
+    "Cancel",
+    "Change",
+    "Changes",
     "Delete",
     "Figures",
     "Get",

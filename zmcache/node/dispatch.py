@@ -1,7 +1,7 @@
 """Requests from the wire to answers on the wire. A hit is answered inside the drain callback that brought it; a miss costs no task.
 
-Hits of a GET go out at once. Its misses join flights and go out later (`zmcache.node.late`), under the same request id, each answer
-naming the positions it fills.
+Hits of a GET go out at once. Its misses, and whatever else takes time, join flights and go out later (`zmcache.node.late`), under the
+same request id, each answer naming the positions it fills.
 
 A frame that breaks a rule is counted and, where its request id could be read, refused; the next one is served as if nothing had been.
 """
@@ -17,17 +17,19 @@ from functools import partial
 from typing import Final, Protocol, TypeAlias
 
 from zmcache.core import wire
+from zmcache.core.marks import Held, all_plain
 from zmcache.core.ring import Epoch
 from zmcache.deadlines import Deadlines
 from zmcache.errors import Busy, PeerUnavailable, ProtocolError, UnknownGroup, ZmcacheError
-from zmcache.group import ABSENT, LocalGroup, hit
+from zmcache.group import LocalGroup
 from zmcache.node.late import Late, Row
-from zmcache.node.rows import TEXT_BYTES, Values, error_text, lives_ms, parts, rows_bytes
+from zmcache.node.rows import TEXT_BYTES, Values, changes_of, error_text, lives_ms, parts, rows_bytes
+from zmcache.tracing import is_traceparent
 
 _LOG_PAUSE_S: Final = 5.0
 _HEADER_BYTES: Final = 1024  # a generous guess of what an answer holds besides its rows
 
-_Request: TypeAlias = wire.Get | wire.Set | wire.Delete
+_Request: TypeAlias = wire.Get | wire.Set | wire.Delete | wire.Changes
 
 _log = logging.getLogger("zmcache.node")
 
@@ -76,6 +78,7 @@ class Dispatcher:
         # So many rows fit one message, whatever they hold.
         self._rows_that_fit = self._room // (max(limits.value_bytes, TEXT_BYTES) + wire.ROW_OVERHEAD_BYTES)
         self._inflight: dict[bytes, int] = {}
+        self._lates: dict[tuple[bytes, int], Late] = {}
         self._logged_s = -math.inf
         self.serving = False
         self.requests = 0
@@ -83,6 +86,7 @@ class Dispatcher:
         self.frames = 0
         self.bad_frames = 0
         self.refused = 0
+        self.cancelled = 0
         self.last_request_s = 0.0
 
     @property
@@ -98,19 +102,23 @@ class Dispatcher:
         except wire.BadFrame as error:
             self._refuse_frame(peer, error)
             return
-        if not self.serving and request.kind != wire.PING:
+        if isinstance(request, wire.Cancel):
+            self._cancel(peer, request)
+        elif not self.serving and request.kind != wire.PING:
             # Not `Busy`, which is an answer: this sends the asker on to the next node.
             self._refuse(peer, request.request_id, PeerUnavailable("the node is starting or stopping"))
         elif isinstance(request, wire.Get):
             self._get(peer, request)
-        elif isinstance(request, (wire.Set, wire.Delete)):
-            self._write(peer, request)
+        elif isinstance(request, (wire.Set, wire.Delete, wire.Changes)):
+            self._change(peer, request)
         elif request.kind == wire.PING:
             self._answer(peer, wire.Query(*wire.header(wire.PONG, request.request_id, self._desk.epoch)))
         elif request.kind == wire.TOPOLOGY:
             self._send(peer, self._desk.members_frame(request.request_id))
         elif request.kind == wire.STATS:
             self._send(peer, self._desk.figures_frame(request.request_id))
+        elif request.kind == wire.CLEAR:
+            self._clear(peer, request)
         else:
             self._refuse_frame(peer, wire.BadFrame(f"kind {request.kind} is an answer", request_id=request.request_id))
 
@@ -136,12 +144,16 @@ class Dispatcher:
 
     # -- keys ------------------------------------------------------------------------------------------------------
 
-    def _group(self, peer: bytes, request: _Request) -> LocalGroup | None:
+    def _known_group(self, peer: bytes, request: wire.Message) -> LocalGroup | None:
         group = self._groups.get(request.group)
         if group is None:
-            self._refuse(
-                peer, request.request_id, UnknownGroup(f"there is no group {request.group[:64]!r} on this node")
-            )
+            reason = f"there is no group {request.group[:64]!r} on this node"
+            self._refuse(peer, request.request_id, UnknownGroup(reason))
+        return group
+
+    def _group(self, peer: bytes, request: _Request) -> LocalGroup | None:
+        group = self._known_group(peer, request)
+        if group is None:
             return None
         count = len(request.keys)
         if request.flags & wire.FORWARDED:
@@ -155,10 +167,10 @@ class Dispatcher:
         group = self._group(peer, get)
         if group is None:
             return
-        now_s = self.last_request_s
+        now_s = group.clock()
         keys = get.keys
         values, expiries, from_hot = group.get_local(keys, now_s)
-        if None in values or from_hot or ABSENT in values:
+        if from_hot or not all_plain(values):
             self._get_mixed(peer, get, group, values, expiries, from_hot)
             return
         self._send_rows(peer, get, None, bytes(len(keys)), values, lives_ms(expiries, now_s))
@@ -168,58 +180,88 @@ class Dispatcher:
         peer: bytes,
         get: wire.Get,
         group: LocalGroup,
-        values: list[bytes | None],
+        values: list[Held | None],
         expiries: list[float],
         from_hot: list[int],
     ) -> None:
-        hot = set(from_hot)
+        hot, now_s = set(from_hot), group.clock()
+        fills = bool(get.flags & wire.FILLS)
         found: list[Row] = []
         missing: list[int] = []
-        for at, value in enumerate(values):
-            if value is None:
-                missing.append(at)
+        for at, held in enumerate(values):
+            known = None
+            if held is not None:
+                known = group.found(get.keys[at], held, expiries[at], now_s, hot=at in hot, fills=fills)
+            if known is not None:
+                found.append((at, known))
             else:
-                found.append((at, hit(value, expiries[at], hot=at in hot)))
+                missing.append(at)
         if found:
-            self._send_outcomes(peer, get, found)
+            self._send_outcomes(peer, get, group, found)
         if missing:
-            late = self._late(peer, get, len(missing))
+            late = self._late(peer, get, group, len(missing))
             if late is None:
                 return
             forwarded = bool(get.flags & wire.FORWARDED)
+            trace = get.trace if is_traceparent(get.trace) else None
             for at in missing:
                 waiter = late.waiter(at)
-                late.joined(group.begin(get.keys[at], waiter, late.deadline_s, forwarded=forwarded), waiter)
+                if fills:
+                    group.peek(get.keys[at], waiter, late.deadline_s, forwarded=forwarded)
+                else:
+                    flight = group.begin(get.keys[at], waiter, late.deadline_s, forwarded=forwarded, trace=trace)
+                    late.joined(at, flight, waiter)
+            if fills:
+                late.flush()
 
-    def _write(self, peer: bytes, request: wire.Set | wire.Delete) -> None:
+    def _change(self, peer: bytes, request: wire.Set | wire.Delete | wire.Changes) -> None:
         group = self._group(peer, request)
         if group is None:
             return
-        late = self._late(peer, request, len(request.keys))
+        late = self._late(peer, request, group, len(request.keys))
         if late is None:
             return
         self._desk.look_back()
         forwarded = bool(request.flags & wire.FORWARDED)
-        for at, key in enumerate(request.keys):
-            value, ttl_ms = (request.values[at], request.ttls_ms[at]) if isinstance(request, wire.Set) else (b"", 0)
-            group.write(request.kind, key, value, ttl_ms, late.deadline_s, late.waiter(at), forwarded=forwarded)
-        # What was written here needs no further turn of the loop.
+        trace = request.trace if isinstance(request, wire.Changes) and is_traceparent(request.trace) else None
+        for at, change in enumerate(changes_of(request)):
+            waiter = late.waiter(at)
+            joined = group.change(change, late.deadline_s, waiter, forwarded=forwarded, trace=trace)
+            if joined is not None:
+                late.joined(at, joined, waiter)
+        # What was done here needs no further turn of the loop.
         late.flush()
 
-    def _late(self, peer: bytes, request: _Request, count: int) -> Late | None:
+    def _clear(self, peer: bytes, request: wire.Query | wire.Reply | wire.Request) -> None:
+        group = self._known_group(peer, request)
+        if group is not None:
+            group.clear(
+                lambda: self._answer(peer, wire.Query(*wire.header(wire.PONG, request.request_id, self._desk.epoch)))
+            )
+
+    def _cancel(self, peer: bytes, request: wire.Cancel) -> None:
+        late = self._lates.get((peer, request.request_id))
+        if late is not None:
+            self.cancelled += 1
+            late.cancel(request.positions)
+
+    def _late(self, peer: bytes, request: _Request, group: LocalGroup, count: int) -> Late | None:
         inflight = self._inflight.get(peer, 0) + count
         if inflight > self._limits.inflight_requests:
             self._refuse(peer, request.request_id, Busy(f"{inflight} requests of one connection are in flight"))
             return None
         self._inflight[peer] = inflight
-        return Late(
+        name = peer, request.request_id
+        late = self._lates[name] = Late(
             count,
             self.last_request_s + request.deadline_ms / 1000,
             loop=self._loop,
             deadlines=self._deadlines,
-            send=partial(self._send_late, peer, request),
+            send=partial(self._send_late, peer, request, group),
             give_up=partial(self._settle, peer),
+            done=partial(self._lates.pop, name, None),
         )
+        return late
 
     def _settle(self, peer: bytes, count: int) -> None:
         """That many keys of a connection are answered or given up."""
@@ -231,12 +273,12 @@ class Dispatcher:
 
     # -- answers ---------------------------------------------------------------------------------------------------
 
-    def _send_late(self, peer: bytes, request: _Request, rows: list[Row]) -> None:
+    def _send_late(self, peer: bytes, request: _Request, group: LocalGroup, rows: list[Row]) -> None:
         self._settle(peer, len(rows))
-        self._send_outcomes(peer, request, rows)
+        self._send_outcomes(peer, request, group, rows)
 
-    def _send_outcomes(self, peer: bytes, request: _Request, rows: list[Row]) -> None:
-        now_s = self._clock()
+    def _send_outcomes(self, peer: bytes, request: _Request, group: LocalGroup, rows: list[Row]) -> None:
+        now_s = group.clock()
         self._send_rows(
             peer,
             request,
@@ -245,6 +287,7 @@ class Dispatcher:
             [outcome.value if outcome.error is None else error_text(outcome.error) for _, outcome in rows],
             # What was found at the beginning of this turn may have ended by now.
             lives_ms([max(outcome.expires_at_s, now_s) for _, outcome in rows], now_s),
+            [outcome.token for _, outcome in rows] if any(outcome.token for _, outcome in rows) else None,
         )
 
     def _send_rows(
@@ -255,6 +298,7 @@ class Dispatcher:
         statuses: bytes,
         values: Values,
         lives: list[int],
+        tokens: list[int] | None = None,
     ) -> None:
         """One answer, or as many as keep each within the message limit. ``positions`` are None where every key was found."""
         epoch = self._desk.epoch
@@ -265,8 +309,9 @@ class Dispatcher:
                 flags = wire.NOT_OWNER
         header = wire.header(wire.ANSWER, request.request_id, epoch, flags=flags)
         if len(values) <= self._rows_that_fit or rows_bytes(values, all_found=positions is None) <= self._room:
-            self._answer(peer, wire.Answer(*header, positions, statuses, list(values), lives))
+            self._answer(peer, wire.Answer(*header, positions, statuses, list(values), lives, None, tokens))
             return
         at = positions if positions is not None else range(len(values))
         for part in parts(values, self._room):
-            self._answer(peer, wire.Answer(*header, list(at[part]), statuses[part], list(values[part]), lives[part]))
+            rows = list(at[part]), statuses[part], list(values[part]), lives[part]
+            self._answer(peer, wire.Answer(*header, *rows, None, tokens and tokens[part]))

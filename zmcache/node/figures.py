@@ -30,6 +30,7 @@ def figures_of(
         "frames": dispatcher.frames,
         "bad_frames": dispatcher.bad_frames,
         "refused": dispatcher.refused,
+        "cancelled": dispatcher.cancelled,
         "peers": len(mesh.channels),
         "peers.in_use": sum(channel.usable for channel in mesh.channels),
         "ring.members": len(ring.members),

@@ -47,7 +47,8 @@ _log = logging.getLogger("zmcache.node")
 class Node:
     """One process's share of the mesh. ``async with Node.from_yaml(path) as node: items = node.group("items")``.
 
-    ``loaders`` (by group) replace what the config names. ``transport`` and ``discovery`` replace the real ones, for tests.
+    ``loaders`` (by group) replace what the config names. ``transport`` and ``discovery`` replace the real ones, and ``clock`` that by
+    which entries end, for tests.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class Node:
         loaders: Mapping[str, Loader] | None = None,
         transport: Callable[[], Transport] | None = None,
         discovery: Callable[[Member], Discovery] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.config = config
+        self._clock = clock
         self._given_loaders = dict(loaders or {})
         self._make_transport = transport or (lambda: make_transport(config))
         self._make_discovery = discovery or (lambda member: make_discovery(config, member))
@@ -138,8 +141,8 @@ class Node:
         node_id = config.node.id or node_id_from(endpoint)
         self._member = config.node.member()._replace(node_id=node_id, endpoint=endpoint, protocol=wire.VERSION)
         self._mesh = Mesh(self._transport, config.limits, self._deadlines, self_id=node_id, on_epoch=lambda *_: None)
-        self._peers = RemotePeers(self._mesh, node_id)
-        self._groups = make_groups(config, self._peers, self._deadlines, self._loaders)
+        self._peers = RemotePeers(self._mesh, node_id, self._clock)
+        self._groups = make_groups(config, self._peers, self._deadlines, self._loaders, self._clock)
         self._tidied = itertools.cycle(self._groups.values())
         self._dispatcher = Dispatcher(self, self._groups, config.limits, self._deadlines, self._listener.send_nowait)
         self._membership = Membership(self._mesh, node_id, self._on_ring)
@@ -217,6 +220,11 @@ class Node:
             return self._groups[name]
         except KeyError:
             raise UnknownGroup(f"there is no group {name!r}; there are: {', '.join(self._groups) or 'none'}") from None
+
+    def clock_moved(self) -> None:
+        """For tests: the clock that the node was given has jumped ahead."""
+        for group in self._groups.values():
+            group.clock_moved()
 
     @property
     def member(self) -> Member:

@@ -1,4 +1,4 @@
-"""The rows of an answer: how long each still lives, what it takes in a frame, and which of them fit one message together.
+"""The rows of a request and of an answer: what each asks for, how long it still lives, what it takes in a frame, which fit one message together.
 
 Pure, and on the way of every hit, so what is usual runs at C speed over the whole column at once. Sizes are never too small: an answer
 that they say fits is one that its reader's own limit lets in.
@@ -7,16 +7,36 @@ that they say fits is one that its reader's own limit lets in.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import Final, TypeAlias
 
-from zmcache.core.wire import FOREVER, ROW_OVERHEAD_BYTES
+from zmcache.core.wire import DELETE, FOREVER, NONE_FLAG, ROW_OVERHEAD_BYTES, SET, Change, Changes, Delete, Set
 from zmcache.errors import ZmcacheError
 
 TEXT_BYTES: Final = 1024  # of an error's message
 
 Values: TypeAlias = Sequence[bytes | str | None]
 """What stands in an answer for each of its positions: a value, the text of an error, or None."""
+
+
+def changes_of(request: Set | Delete | Changes) -> Iterator[Change]:
+    """What a request asks for each of its keys."""
+    if isinstance(request, Delete):
+        return (Change(DELETE, key) for key in request.keys)
+    columns: list[Iterable[object]] = [request.keys, request.values, request.ttls_ms]
+    if isinstance(request, Set):
+        flags = request.value_flags or repeat(0)
+        return (
+            Change(SET, key, None if flag & NONE_FLAG else value, ttl_ms)
+            for key, value, ttl_ms, flag in zip(*columns[:3], flags, strict=False)
+        )
+    kind = request.kind
+    columns += [
+        request.tokens,
+        *(times or repeat(0) for times in (request.stale_ms, request.error_ms, request.took_ms)),
+    ]
+    return (Change(kind, *row) for row in zip(*columns, strict=False))
 
 
 def lives_ms(expiries: list[float], now_s: float) -> list[int]:

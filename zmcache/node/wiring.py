@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,15 +42,20 @@ def make_loader(config: ImportLoader | SqlLoader | None, max_loads: int) -> Load
 
 
 def make_groups(
-    config: NodeConfig, peers: Peers, deadlines: Deadlines, loaders: Mapping[str, Loader]
+    config: NodeConfig,
+    peers: Peers,
+    deadlines: Deadlines,
+    loaders: Mapping[str, Loader],
+    clock: Callable[[], float],
 ) -> dict[str, Group]:
     """The groups by name, each with its loader from ``loaders`` where there is one, which is the group's to close from now on."""
     groups = {}
     for name, group in config.groups.items():
         settings = GroupSettings(**{field: getattr(group, field) for field in GroupSettings.__struct_fields__})
         groups[name] = Group(
-            name, settings, config.limits, peers, deadlines, loader=loaders.get(name), random=random.random
-        )
+            name, settings, config.limits, peers, deadlines,
+            loader=loaders.get(name), random=random.random, clock=clock,
+        )  # fmt: skip
     return groups
 
 

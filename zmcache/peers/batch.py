@@ -7,11 +7,12 @@ else is per batch.
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Protocol
 
 from zmcache.core import wire
 from zmcache.core.ring import Epoch
-from zmcache.errors import DeadlineExceeded, ZmcacheError
+from zmcache.errors import DeadlineExceeded, OutcomeUnknown, PeerUnavailable, ZmcacheError
 
 if TYPE_CHECKING:
     from zmcache.peers.channel import Channel
@@ -31,8 +32,8 @@ class Batch:
     """Requests of one kind for one group to one peer. ``sinks`` are the consumer's own, one a key; None once filled."""
 
     __slots__ = (
-        "_full_at", "attempt", "bucket", "bytes", "channel", "consumer", "deadline_s", "flags", "group", "keys", "kind", "open",
-        "opened_s", "request_id", "sinks", "ttls_ms", "unanswered", "values",
+        "_full_at", "attempt", "bucket", "bytes", "changes", "channel", "consumer", "deadline_s", "flags", "group", "keys", "kind",
+        "open", "opened_s", "request_id", "sent", "sinks", "trace", "unanswered",
     )  # fmt: skip
 
     def __init__(
@@ -59,16 +60,19 @@ class Batch:
         self.deadline_s = now_s
         self.keys: list[str] = []
         self.sinks: list[Any] = []
-        self.values: list[bytes] = []
-        self.ttls_ms: list[int] = []
+        self.changes: list[wire.Change] = []
+        self.trace: str | None = None
+        """The traceparent of all that is in it."""
         self.bucket = 0
         self.bytes = 0
         self.open = True
         self.request_id = 0
         self.unanswered = 0
+        self.sent = False
+        """Whether the peer may have carried it out."""
 
     def add(self, key: str, sink: object, deadline_s: float) -> None:
-        """One more GET or DELETE."""
+        """One more GET."""
         self.keys.append(key)
         self.sinks.append(sink)
         if deadline_s > self.deadline_s:
@@ -85,12 +89,11 @@ class Batch:
         self.deadline_s = deadline_s
         self.open = False
 
-    def add_set(self, key: str, value: bytes, ttl_ms: int, sink: object, deadline_s: float) -> None:
-        """One more SET."""
-        self.values.append(value)
-        self.ttls_ms.append(ttl_ms)
-        self.bytes += len(value) + 4 * len(key) + wire.ROW_OVERHEAD_BYTES
-        self.add(key, sink, deadline_s)
+    def add_change(self, change: wire.Change, sink: object, deadline_s: float) -> None:
+        """One more request of another kind."""
+        self.changes.append(change)
+        self.bytes += len(change.value or b"") + 4 * len(change.key) + wire.ROW_OVERHEAD_BYTES
+        self.add(change.key, sink, deadline_s)
         limits = self.channel.limits
         if self.bytes + limits.value_bytes + 4 * limits.key_bytes > limits.message_bytes:
             self.open = False
@@ -103,16 +106,17 @@ class Batch:
             and max(answer.statuses) < wire.FIRST_ERROR
         )
 
-    def fill(self, answer: wire.Answer) -> list[tuple[Any, int, Any, int]]:
-        """(sink, status, value, life in ms) of each position that this answer fills for the first time."""
-        rows: list[tuple[Any, int, Any, int]] = []
+    def fill(self, answer: wire.Answer) -> list[tuple[Any, int, Any, int, int]]:
+        """(sink, status, value, life in ms, token) of each position that this answer fills for the first time."""
+        rows: list[tuple[Any, int, Any, int, int]] = []
         positions = range(len(self.keys)) if answer.positions is None else answer.positions
-        for position, status, value, life_ms in zip(
-            positions, answer.statuses, answer.values, answer.lives_ms, strict=False
+        tokens = answer.versions or repeat(0)
+        for position, status, value, life_ms, token in zip(
+            positions, answer.statuses, answer.values, answer.lives_ms, tokens, strict=False
         ):
             sink = self.sinks[position] if position < len(self.sinks) else None
             if sink is not None:
-                rows.append((sink, status, value, life_ms))
+                rows.append((sink, status, value, life_ms, token))
                 self.sinks[position] = None
         self.unanswered -= len(rows)
         return rows
@@ -123,6 +127,17 @@ class Batch:
         self.sinks = [None] * len(self.keys)
         self.unanswered = 0
         return sinks
+
+    def forgo(self, sinks: list[Any]) -> list[int]:
+        """Nobody waits for these any more. The positions that the peer need not answer; they count as filled."""
+        gone = set(map(id, sinks))
+        positions = [at for at, sink in enumerate(self.sinks) if id(sink) in gone]
+        # A lease that is granted all the same has to be given back: its answer is still looked at.
+        if self.kind != wire.FILL:
+            for at in positions:
+                self.sinks[at] = None
+            self.unanswered -= len(positions)
+        return positions
 
     def expire(self) -> None:
         """The latest deadline of the batch has passed."""
@@ -139,11 +154,35 @@ class Batch:
             flags=self.flags,
             group=self.group,
         )
+        if self.kind == wire.GET:
+            return wire.encode(wire.Get(*header, self.keys, self.trace))
+        if self.kind == wire.DELETE:
+            return wire.encode(wire.Delete(*header, self.keys))
+        changes = self.changes
+        ttls_ms = [change.ttl_ms for change in changes]
         if self.kind == wire.SET:
-            return wire.encode(wire.Set(*header, self.keys, self.values, self.ttls_ms))
-        return wire.encode((wire.Get if self.kind == wire.GET else wire.Delete)(*header, self.keys))
+            values = [change.value or b"" for change in changes]
+            flags = [wire.NONE_FLAG * (change.value is None) for change in changes]
+            return wire.encode(wire.Set(*header, self.keys, values, ttls_ms, flags if any(flags) else None))
+        times = (None, None, None)
+        if self.kind == wire.PUT:
+            times = tuple(map(list, zip(*[(c.stale_ms, c.error_ms, c.took_ms) for c in changes], strict=True)))  # type: ignore[assignment]
+        return wire.encode(
+            wire.Changes(
+                *header, self.keys, [c.value for c in changes], ttls_ms, [c.token for c in changes], *times, self.trace
+            )
+        )
 
 
 def remaining_ms(deadline_s: float, now_s: float) -> int:
     """What is left until a deadline, as it stands in a header."""
     return min(max(0, int((deadline_s - now_s) * 1000)), wire.MAX_DEADLINE_MS)
+
+
+def undone(batch: Batch, error: ZmcacheError) -> ZmcacheError:
+    """What a batch's failure is for its callers: `OutcomeUnknown` where it may have been carried out, and must not be twice."""
+    if batch.sent and batch.kind in wire.ONCE_ONLY and isinstance(error, (PeerUnavailable, DeadlineExceeded)):
+        unknown = OutcomeUnknown(f"it may have been done, and may not: {error}")
+        unknown.__cause__ = error
+        return unknown
+    return error

@@ -102,6 +102,7 @@ class Channel:
         self._inflight_bytes = 0
         self._next_id = 0
         self._pulse = Pulse()
+        self._forgone: dict[Batch, list[object]] = {}
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
@@ -131,8 +132,8 @@ class Channel:
         self._outbox.append(batch)
         return batch
 
-    def query(self, kind: int, deadline_s: float) -> asyncio.Future[wire.Reply]:
-        """Send PING, TOPOLOGY or STATS. The future ends by the deadline at the latest."""
+    def query(self, kind: int, deadline_s: float, group: str = "") -> asyncio.Future[wire.Reply]:
+        """Send PING, TOPOLOGY, STATS, or CLEAR of a group. The future ends by the deadline at the latest."""
         future: asyncio.Future[wire.Reply] = self._loop.create_future()
         self._connect()
         if not self.usable:
@@ -148,17 +149,21 @@ class Channel:
                 future.set_exception(DeadlineExceeded(f"no answer from {self._where} within the deadline"))
 
         self._deadlines.add(deadline_s, expire)
-        self._send_query(kind, request_id, deadline_s, future)
+        self._send_query(kind, request_id, deadline_s, future, group)
         return future
 
-    def _send_query(self, kind: int, request_id: int, deadline_s: float, future: asyncio.Future[wire.Reply]) -> None:
+    def _send_query(
+        self, kind: int, request_id: int, deadline_s: float, future: asyncio.Future[wire.Reply], group: str
+    ) -> None:
         deadline_ms = remaining_ms(deadline_s, self._clock())
-        frame = wire.encode(wire.Query(*wire.header(kind, request_id, self.epoch, deadline_ms=deadline_ms)))
+        frame = wire.encode(
+            wire.Query(*wire.header(kind, request_id, self.epoch, deadline_ms=deadline_ms, group=group))
+        )
         if future.done() or (
             self.state is State.UP and self._connection is not None and self._connection.send_nowait(frame)
         ):
             return
-        self._loop.call_later(0.01, self._send_query, kind, request_id, deadline_s, future)
+        self._loop.call_later(0.01, self._send_query, kind, request_id, deadline_s, future, group)
 
     def flush(self) -> None:
         """Send what this turn has collected so far."""
@@ -193,7 +198,31 @@ class Channel:
             self.give_up(batch, ProtocolError(f"cannot be sent: {type(error).__name__}: {error}"))
             return True
         self._pending[batch.request_id] = batch
+        batch.sent = True
         return True
+
+    def forgo(self, batch: Batch, sink: object) -> None:
+        """Nobody waits for this of a batch's sinks: the peer is told, at the end of the turn, and may drop the work."""
+        if not self._forgone:
+            self._loop.call_soon(self._cancel)
+        self._forgone.setdefault(batch, []).append(sink)
+
+    def _cancel(self) -> None:
+        # After the flush of this turn, which was planned before: nothing here is still open.
+        forgone, self._forgone = self._forgone, {}
+        for batch, sinks in forgone.items():
+            if not batch.unanswered:
+                continue
+            positions = batch.forgo(sinks)
+            if self._pending.get(batch.request_id) is batch and positions and self._connection is not None:
+                header = wire.header(wire.CANCEL, batch.request_id, self.epoch, group=batch.group)
+                whole = None if len(positions) == len(batch.keys) else positions
+                # Not sent, where the connection is full: then the peer works for nobody, until the deadline.
+                self._connection.send_nowait(wire.encode(wire.Cancel(*header, whole)))
+            if not batch.unanswered:
+                self._forget(batch)
+                if batch in self._backlog:
+                    self._backlog.remove(batch)
 
     def give_up(self, batch: Batch, error: ZmcacheError) -> None:
         """End a batch without the rest of its answers."""
@@ -288,6 +317,7 @@ class Channel:
             if not batch.unanswered:
                 self._forget(batch)
         elif isinstance(reply, wire.Refusal):
+            batch.sent = False  # it says itself that nothing was done
             self.give_up(batch, from_code(reply.code, reply.message))
         else:
             self.garbage += 1

@@ -34,7 +34,7 @@ def make_keys(count: int) -> list[str]:
 @asynccontextmanager
 async def zmcache_group(
     server: Server, keys: Sequence[str], *, group: str = GROUP, busy_poll_s: float = 0.0
-) -> AsyncIterator[zmcache.ClientGroup]:
+) -> AsyncIterator[zmcache.CacheGroup[bytes]]:
     """A zmcache client's group, all ``keys`` loaded."""
     async with zmcache.connect(server.address, busy_poll=busy_poll_s) as client:
         opened = client.group(group)

@@ -105,17 +105,17 @@ async def _in_zmcache(wanted: int, *, expire: bool) -> tuple[float, Pauses, Paus
         return size, filled, await _seen(probes, 4)
 
 
-async def _begin(probes: Sequence[zmcache.ClientGroup], number: int) -> None:
+async def _begin(probes: Sequence[zmcache.CacheGroup[bytes]], number: int) -> None:
     for each in probes:
         await each.get(f"start:{number}")
 
 
-async def _seen(probes: Sequence[zmcache.ClientGroup], number: int) -> Pauses:
+async def _seen(probes: Sequence[zmcache.CacheGroup[bytes]], number: int) -> Pauses:
     busy, idle = [json.loads(await each.get(f"read:{number}", b"{}")) for each in probes]
     return busy["pause_ms"], idle["pause_ms"]
 
 
-async def _store_and_serve(items: zmcache.ClientGroup, wanted: int) -> None:
+async def _store_and_serve(items: zmcache.CacheGroup[bytes], wanted: int) -> None:
     stored = 0
 
     async def writer(numbers: Iterator[int]) -> None:
@@ -137,14 +137,14 @@ async def _store_and_serve(items: zmcache.ClientGroup, wanted: int) -> None:
     await asyncio.gather(*(writer(shared) for _ in range(_WRITERS)), *(reader(each) for each in range(_READERS)))
 
 
-async def _serve_all(items: zmcache.ClientGroup, wanted: int) -> None:
+async def _serve_all(items: zmcache.CacheGroup[bytes], wanted: int) -> None:
     for at in range(0, wanted, 1_000):
         keys = [_key(number) for number in range(at, min(at + 1_000, wanted))]
         if len(await items.get_many(keys)) != len(keys):
             raise NotMeasurable("a key is not there, though it was set")
 
 
-async def _set_to_end(items: zmcache.ClientGroup, wanted: int, after_s: float) -> None:
+async def _set_to_end(items: zmcache.CacheGroup[bytes], wanted: int, after_s: float) -> None:
     """All entries again, to end in one second after so many from now. Raises `NotMeasurable` where setting them takes longer."""
     ends_s = math.floor(time.monotonic() + after_s) + 0.5
 
@@ -159,7 +159,7 @@ async def _set_to_end(items: zmcache.ClientGroup, wanted: int, after_s: float) -
     await asyncio.gather(*(writer(shared) for _ in range(_WRITERS)))
 
 
-async def _serve_until_gone(client: zmcache.Client, items: zmcache.ClientGroup, until_s: float) -> None:
+async def _serve_until_gone(client: zmcache.Cache, items: zmcache.CacheGroup[bytes], until_s: float) -> None:
     for number in count():
         if time.monotonic() > until_s:
             raise NotMeasurable("entries that have expired are still there")

@@ -121,7 +121,7 @@ async def _batches(
     return calls / (time.perf_counter() - began_s)
 
 
-async def _own_node(stack: AsyncExitStack, keys: list[str], *, busy_poll_s: float = 0.0) -> zmcache.ClientGroup:
+async def _own_node(stack: AsyncExitStack, keys: list[str], *, busy_poll_s: float = 0.0) -> zmcache.CacheGroup[bytes]:
     server = await stack.enter_async_context(servers.node({clients.GROUP: clients.ITEMS}))
     return await stack.enter_async_context(clients.zmcache_group(server, keys, busy_poll_s=busy_poll_s))
 

@@ -54,7 +54,7 @@ async def _plain(entries: OrderedDict[str, bytes], keys: Sequence[str]) -> float
     return (time.perf_counter() - began_s) / len(keys) * 1e9
 
 
-async def _hits(get: Callable[[str, float], bytes | None], keys: Sequence[str]) -> float:
+async def _hits(get: Callable[[str, float], bytes | str | None], keys: Sequence[str]) -> float:
     began_s = time.perf_counter()
     for key in keys:
         get(key, 0.0)

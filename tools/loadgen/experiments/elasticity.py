@@ -142,7 +142,7 @@ def _cluster_file(folder: Path, database: Opened) -> Path:
     return path
 
 
-async def _fill(group: zmcache.ClientGroup, keys: Sequence[str]) -> None:
+async def _fill(group: zmcache.CacheGroup[bytes], keys: Sequence[str]) -> None:
     """Write what the database would answer, so that its rather costly queries need not be made for it."""
     left = iter(keys)
 

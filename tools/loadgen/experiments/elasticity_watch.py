@@ -36,7 +36,7 @@ class Watch:
     """`beside` is what `measure` wants beside a run; what was seen is there afterwards, and so far while it goes on."""
 
     def __init__(
-        self, script: Scripted, client: zmcache.Client, queries: Callable[[], Awaitable[int]], keys: Sequence[str]
+        self, script: Scripted, client: zmcache.Cache, queries: Callable[[], Awaitable[int]], keys: Sequence[str]
     ) -> None:
         self._script = script
         self._client = client

@@ -75,7 +75,9 @@ def replay(stream: Stream, budget: int, policy: str = DEFAULT_POLICY) -> Outcome
     return Outcome(len(keys), hits, sum(sizes or ()), bytes_hit, seconds)
 
 
-def filled(policy: str, keys: Sequence[str], value_of: Callable[[str], bytes]) -> Callable[[str, float], bytes | None]:
+def filled(
+    policy: str, keys: Sequence[str], value_of: Callable[[str], bytes]
+) -> Callable[[str, float], bytes | str | None]:
     """The ``get`` of a store that holds these keys: of a key, at a time in seconds."""
     store = Store(1 << 40, policy)
     for key in keys:

@@ -18,7 +18,7 @@ from .base import ABSENT, Answer, NodeCounters
 class ZmcacheTarget:
     """One group, through a client that somebody else opened and closes."""
 
-    def __init__(self, client: zmcache.Client, group: str, description: Mapping[str, str] | None = None) -> None:
+    def __init__(self, client: zmcache.Cache, group: str, description: Mapping[str, str] | None = None) -> None:
         self._client = client
         self._group = client.group(group)
         self._fetch = self._group.fetch

@@ -1,0 +1,50 @@
+"""What becomes of a call when the cache is away: it raises, or it is a miss; either way it is counted, and now and then logged with its cause.
+
+A cache that is not there must not take the program with it: with ``on_error="miss"`` a read finds nothing, a write does nothing, and a function
+that is cached simply runs. Only what the mesh could not do counts (`MeshError`): a wrong argument or a loader's failure is raised in any case.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from typing import Final, Literal, TypeAlias
+
+from zmcache.errors import ConfigError, MeshError
+
+OnError: TypeAlias = Literal["raise", "miss"]
+
+LOG_PAUSE_S: Final = 10.0
+
+_log = logging.getLogger("zmcache.cache")
+
+
+class Away:
+    """The choice of one connection, and its count of calls that failed so far."""
+
+    def __init__(self, on_error: str) -> None:
+        """Raises `ConfigError` unless it is ``"raise"`` or ``"miss"``."""
+        if on_error not in ("raise", "miss"):
+            raise ConfigError(f"expected on_error 'raise' or 'miss', found {on_error!r}")
+        self.is_miss = on_error == "miss"
+        self.failures = 0
+        self._logged_s = -math.inf
+        self._logged_failures = 0
+
+    def note(self, group: str, error: MeshError) -> None:
+        """A call has failed: raises ``error``, unless that is to be a miss."""
+        self.failures += 1
+        if not self.is_miss:
+            raise error
+        now_s = time.monotonic()
+        if now_s - self._logged_s >= LOG_PAUSE_S:
+            count, self._logged_failures = self.failures - self._logged_failures, self.failures
+            self._logged_s = now_s
+            _log.warning(
+                "group %s: the cache is away, %d calls went without it: %s: %s",
+                group,
+                count,
+                type(error).__name__,
+                error,
+            )

@@ -1,0 +1,56 @@
+"""How a value is to be made and kept, as a caller says it: checked once, so that a decorated function pays for it once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final, NamedTuple
+
+from zmcache.core.calls import UNSET, Ttl, Unset, seconds_of, ttl_to_ms
+from zmcache.core.wire import MAX_TTL_MS
+
+DEFAULT_LEASE_S: Final = 10.0
+MAX_LEASE_S: Final = 3600.0
+
+Duration = float | str | timedelta
+
+
+class Making(NamedTuple):
+    """Times in ms. ``none_ttl_ms``: the life of a None, 0: it is not kept. ``condition``: whether a value is kept at all (None: every one)."""
+
+    ttl_ms: int
+    none_ttl_ms: int | None
+    stale_ms: int
+    error_ms: int
+    lease_ms: int
+    condition: Callable[[Any], object] | None
+    timeout: float | None
+
+
+def making(
+    *,
+    ttl: Ttl = UNSET,
+    stale_ttl: Duration | None = None,
+    stale_if_error: Duration | None = None,
+    negative_ttl: Ttl | Unset = UNSET,
+    lease: Duration = DEFAULT_LEASE_S,
+    condition: Callable[[Any], object] | None = None,
+    timeout: float | None = None,
+) -> Making:
+    """From the arguments of `get_or_set` and `cached`. Raises `InvalidTtl` or `RequestError`."""
+    none_ttl_ms = None
+    if negative_ttl is not UNSET:
+        none_ttl_ms = 0 if negative_ttl == 0 and not isinstance(negative_ttl, bool) else ttl_to_ms(negative_ttl)
+    return Making(
+        ttl_to_ms(ttl),
+        none_ttl_ms,
+        _ms(stale_ttl, "stale_ttl"),
+        _ms(stale_if_error, "stale_if_error"),
+        max(1, int(min(seconds_of(lease, "lease"), MAX_LEASE_S) * 1000)),
+        condition,
+        timeout,
+    )
+
+
+def _ms(value: Duration | None, what: str) -> int:
+    return 0 if value is None else max(1, min(MAX_TTL_MS, int(seconds_of(value, what) * 1000)))

@@ -1,0 +1,55 @@
+"""What a group of calls asks of whatever is behind it: a cluster over the wire, or a store in this process. Bytes, statuses, no codec.
+
+This is the border between the library that programs call and the ways to reach the data; everything above it is written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Protocol, TypeAlias
+
+from zmcache.core.wire import Change, Limits
+from zmcache.errors import ZmcacheError
+
+Row: TypeAlias = tuple[bytes | None, int, int]
+"""Value, status, remaining life in ms (below zero: for ever), as in an ANSWER."""
+Told: TypeAlias = tuple[bytes | None, int, int, int]
+"""The same, and the token of the value or of the lease, where one was asked for."""
+
+
+class Raw(Protocol):
+    """One named group. A timeout of None is the connection's own.
+
+    What fails raises, as is said in `zmcache.errors`: `MeshError` where the cache could not be asked or did not answer in time.
+    """
+
+    name: str
+    limits: Limits
+
+    @property
+    def get(self) -> Callable[[str, float | None], Awaitable[Row]]:
+        """Get a key, loading it where there is a loader. Raises `InvalidKey` at once."""
+
+    @property
+    def peek(self) -> Callable[[str, float | None], Awaitable[Row]]:
+        """What there is of a key, for an asker who makes what is missing or stale."""
+
+    def forgo(self, key: str) -> None:
+        """Who waited for ``get(key)`` or ``peek(key)`` was cancelled."""
+
+    async def get_many(
+        self, keys: Iterable[str], timeout: float | None
+    ) -> tuple[dict[str, bytes | None], dict[str, ZmcacheError]]:
+        """What exists, in the order asked, and what failed. Raises `InvalidKey`."""
+
+    async def change(self, change: Change, timeout: float | None) -> Told:
+        """Any other request of one key."""
+
+    async def change_many(self, changes: Sequence[Change], timeout: float | None) -> list[Told | ZmcacheError]:
+        """The same for many at once: how each went."""
+
+    def post(self, change: Change) -> None:
+        """Send it, and let nobody wait for the answer."""
+
+    async def clear(self, timeout: float | None) -> None:
+        """Empty the group, everywhere."""

@@ -1,0 +1,122 @@
+"""Gets: one key, many keys, with what is known of the value, with a token for `cas`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Final, Generic, TypeVar, overload
+
+from zmcache.cache.away import Away
+from zmcache.cache.raw import Raw
+from zmcache.codecs import Codec, Undecodable
+from zmcache.core.calls import SOURCES, Item
+from zmcache.core.wire import FROM_LOADER, GETS, IS_NONE, Change, check_key
+from zmcache.errors import MeshError, PartialResult, ZmcacheError
+
+T = TypeVar("T")
+D = TypeVar("D")
+_new: Final = tuple.__new__
+
+
+class Reading(Generic[T]):
+    """The reads of a group. ``undecodable`` counts values that the codec could not read: they are misses."""
+
+    def __init__(self, raw: Raw, codec: Codec[T] | None, away: Away) -> None:
+        self.name = raw.name
+        self.undecodable = 0
+        self._raw = raw
+        self._codec = codec
+        self._away = away
+        self._get = raw.get
+
+    @overload
+    async def get(self, key: str, *, timeout: float | None = None) -> T | None: ...
+    @overload
+    async def get(self, key: str, default: D, *, timeout: float | None = None) -> T | D: ...
+    async def get(self, key: str, default: object = None, *, timeout: float | None = None) -> object:
+        """The value of ``key``, loaded by its owner if need be; ``default`` when there is none. A value may itself be None.
+
+        ``timeout`` (seconds; None: the connection's) covers the whole call. Raises `InvalidKey`, `BackendError` or `MeshError`.
+        """
+        try:
+            value, status, _ = await self._get(key, timeout)
+        except asyncio.CancelledError:
+            self._raw.forgo(key)
+            raise
+        except MeshError as error:
+            self._away.note(self.name, error)
+            return default
+        if status > FROM_LOADER:
+            return None if status == IS_NONE else default
+        return value if self._codec is None else self._decoded(value, default)
+
+    async def fetch(self, key: str, *, timeout: float | None = None) -> Item[T | None] | None:
+        """As `get`, with the remaining life and the source of the value; None when there is none."""
+        try:
+            value, status, life_ms = await self._get(key, timeout)
+        except asyncio.CancelledError:
+            self._raw.forgo(key)
+            raise
+        except MeshError as error:
+            self._away.note(self.name, error)
+            return None
+        return self._item(value, status, life_ms)
+
+    async def get_many(self, keys: Iterable[str], *, timeout: float | None = None) -> dict[str, T]:
+        """The values of those keys that exist, in the order asked. Any number of keys: they travel in as many messages as it takes.
+
+        Raises `PartialResult`, with what was found, when some keys failed.
+        """
+        try:
+            found, errors = await self._raw.get_many(keys, timeout)
+        except MeshError as error:
+            self._away.note(self.name, error)
+            return {}
+        values: dict[str, Any] = found if self._codec is None else self._decoded_all(found)
+        if errors:
+            self._failed(values, errors)
+        return values
+
+    async def gets(self, key: str, *, timeout: float | None = None) -> tuple[T | None, int] | None:
+        """The value of ``key`` and its token, for `cas`; None when there is none."""
+        check_key(key, self._raw.limits.key_bytes)
+        try:
+            value, status, _, token = await self._raw.change(Change(GETS, key), timeout)
+        except MeshError as error:
+            self._away.note(self.name, error)
+            return None
+        item = self._item(value, status, 0)
+        return None if item is None else (item.value, token)
+
+    def _item(self, value: bytes | None, status: int, life_ms: int) -> Item[T | None] | None:
+        if status > FROM_LOADER and status != IS_NONE:
+            return None
+        decoded = value if self._codec is None else self._decoded(value, _MISS)
+        if decoded is _MISS:
+            return None
+        # The named tuple's own __new__ is a Python function, and takes as long as everything else here.
+        return _new(Item, (decoded, None if life_ms < 0 else life_ms / 1000, SOURCES[status]))
+
+    def _decoded(self, value: bytes | None, default: object) -> object:
+        if value is None:
+            return None
+        assert self._codec is not None
+        try:
+            return self._codec.decode(value)
+        except Undecodable:
+            self.undecodable += 1
+            return default
+
+    def _decoded_all(self, found: dict[str, bytes | None]) -> dict[str, Any]:
+        rows = ((key, self._decoded(value, _MISS)) for key, value in found.items())
+        return {key: value for key, value in rows if value is not _MISS}
+
+    def _failed(self, values: dict[str, Any], errors: dict[str, ZmcacheError]) -> None:
+        away = [error for error in errors.values() if isinstance(error, MeshError)]
+        if self._away.is_miss and len(away) == len(errors):
+            self._away.note(self.name, away[0])
+        else:
+            raise PartialResult(values, errors)
+
+
+_MISS: Final = object()

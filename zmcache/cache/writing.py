@@ -1,0 +1,133 @@
+"""Changes: set, add, cas, touch, incr, delete, and many at once.
+
+What must not be done twice (`add`, `incr`, `cas`) is sent once: when no answer came back, it raises `OutcomeUnknown`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeVar
+
+from zmcache.cache.raw import Told
+from zmcache.cache.reading import Reading
+from zmcache.core.calls import UNSET, Ttl, ttl_to_ms
+from zmcache.core.wire import ADD, CAS, DELETE, DONE, INCR, NOT_THERE, SET, TOUCH, Change, check_key, check_value
+from zmcache.errors import MeshError, RequestError, ZmcacheError
+
+T = TypeVar("T")
+
+_MAX_INT: Final = 1 << 1024
+
+
+class Writing(Reading[T]):
+    """The writes of a group. ``ttl``: seconds, a timedelta or text like "1h30m"; None: for ever; left out: the group's own.
+
+    Each raises `InvalidKey`, and with a value or a ttl `InvalidValue`, `ValueTooLarge` or `InvalidTtl`, before anything is sent;
+    `MeshError` where it could not be done.
+    """
+
+    async def set(self, key: str, value: T | None, *, ttl: Ttl = UNSET, timeout: float | None = None) -> None:
+        """Store ``value`` at the owner. A value may be None."""
+        await self._told(Change(SET, key, self._encoded(key, value), ttl_to_ms(ttl)), timeout)
+
+    async def set_many(
+        self, values: Mapping[str, T | None], *, ttl: Ttl = UNSET, timeout: float | None = None
+    ) -> list[str]:
+        """Store them all; the keys that failed. Raises only for what is wrong with the arguments: then nothing was sent."""
+        ttl_ms = ttl_to_ms(ttl)
+        changes = [Change(SET, key, self._encoded(key, value), ttl_ms) for key, value in values.items()]
+        told = await self._raw.change_many(changes, timeout)
+        failed = [change.key for change, how in zip(changes, told, strict=True) if isinstance(how, ZmcacheError)]
+        if failed:
+            self._away.failures += len(failed)
+        return failed
+
+    async def add(self, key: str, value: T | None, *, ttl: Ttl = UNSET, timeout: float | None = None) -> bool:
+        """Store ``value`` where there is none; whether it was stored. Raises `OutcomeUnknown` when that cannot be told."""
+        told = await self._told(Change(ADD, key, self._encoded(key, value), ttl_to_ms(ttl)), timeout)
+        return told is not None and told[1] == DONE
+
+    async def delete(self, key: str, *, timeout: float | None = None) -> bool:
+        """Delete ``key`` at its owner; whether it was there."""
+        told = await self._told(Change(DELETE, self._checked(key)), timeout)
+        return told is not None and told[1] == DONE
+
+    async def delete_many(self, keys: Iterable[str], *, timeout: float | None = None) -> int:
+        """Delete them all; how many were there. Raises the first failure, when all have been tried."""
+        changes = [Change(DELETE, self._checked(key)) for key in dict.fromkeys(keys)]
+        told = await self._raw.change_many(changes, timeout)
+        for how in told:
+            if isinstance(how, MeshError):
+                self._away.note(self.name, how)
+            elif isinstance(how, ZmcacheError):
+                raise how
+        return sum(how[1] == DONE for how in told if not isinstance(how, ZmcacheError))
+
+    async def touch(self, key: str, *, ttl: Ttl = UNSET, timeout: float | None = None) -> bool:
+        """Give what is there another life from now on; whether it was there."""
+        told = await self._told(Change(TOUCH, self._checked(key), b"", ttl_to_ms(ttl)), timeout)
+        return told is not None and told[1] == DONE
+
+    async def incr(
+        self,
+        key: str,
+        delta: int = 1,
+        *,
+        initial: int | None = None,
+        ttl: Ttl = UNSET,
+        timeout: float | None = None,
+    ) -> int | None:
+        """Add ``delta``, which may be negative, to an entry that is an ASCII integer; the sum. It keeps its life.
+
+        Where nothing is there, ``initial`` is stored, with this ``ttl``, and returned; None: nothing is done, and None is returned. Raises
+        `OutcomeUnknown` when it cannot be told whether it was done, `InvalidValue` when the entry is no integer. The raw and the json codec
+        read it.
+        """
+        numbers = (delta,) if initial is None else (delta, initial)
+        for number in numbers:
+            if isinstance(number, bool) or not isinstance(number, int) or abs(number) > _MAX_INT:
+                raise RequestError(f"an increment is a whole number of 1024 bits at most, not {type(number).__name__}")
+        value = b" ".join(b"%d" % number for number in numbers)
+        told = await self._told(Change(INCR, self._checked(key), value, ttl_to_ms(ttl)), timeout)
+        return None if told is None or told[0] is None else int(told[0])
+
+    async def cas(
+        self, key: str, value: T | None, token: int, *, ttl: Ttl = UNSET, timeout: float | None = None
+    ) -> bool | None:
+        """Store ``value`` if the entry is still the one that `gets` told ``token`` of. False: it has changed; None: it is gone.
+
+        Raises `OutcomeUnknown` when it cannot be told. An entry that was changed and changed back counts as unchanged.
+        """
+        if isinstance(token, bool) or not isinstance(token, int) or not 0 < token < 1 << 64:
+            raise RequestError("a token is what gets returned beside the value")
+        change = Change(CAS, key, self._encoded(key, value), ttl_to_ms(ttl), token)
+        told = await self._told(change, timeout)
+        return None if told is None or told[1] == NOT_THERE else told[1] == DONE
+
+    async def clear(self, *, timeout: float | None = None) -> None:
+        """Empty the group on every node: what was there when this began is gone when it returns, what is set meanwhile may be."""
+        try:
+            await self._raw.clear(timeout)
+        except MeshError as error:
+            self._away.note(self.name, error)
+
+    async def _told(self, change: Change, timeout: float | None) -> Told | None:
+        """None: the cache is away, and that is to be a miss."""
+        try:
+            return await self._raw.change(change, timeout)
+        except MeshError as error:
+            self._away.note(self.name, error)
+            return None
+
+    def _checked(self, key: str) -> str:
+        check_key(key, self._raw.limits.key_bytes)
+        return key
+
+    def _encoded(self, key: str, value: T | None) -> bytes | None:
+        """As it travels. None is marked there, not encoded: a codec never sees it."""
+        check_key(key, self._raw.limits.key_bytes)
+        if value is None:
+            return None
+        data = value if self._codec is None else self._codec.encode(value)
+        check_value(data, self._raw.limits.value_bytes)
+        return data  # type: ignore[return-value]  # checked
