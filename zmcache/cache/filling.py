@@ -22,7 +22,8 @@ import inspect
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -245,12 +246,19 @@ class Filling(Generic[T]):
 
     async def _run(self, key: str, fill: Fill[T | None]) -> T | None:
         self.fills += 1
-        reset = _under_way.set(_under_way.get() | {(id(self._raw), key)})
         try:
-            return await called(fill)
+            with self.under_way(key):
+                return await called(fill)
         except Exception:
             self.failures += 1
             raise
+
+    @contextmanager
+    def under_way(self, key: str) -> Iterator[None]:
+        """Whoever asks for ``key`` inside the block, and where its context goes, asks in its own fill."""
+        reset = _under_way.set(_under_way.get() | {(id(self._raw), key)})
+        try:
+            yield
         finally:
             _under_way.reset(reset)
 
