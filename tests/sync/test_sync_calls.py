@@ -122,9 +122,7 @@ def test_no_increment_of_many_threads_is_lost(cache: SyncCache) -> None:
     assert sorted(number for mine in sums for number in mine) == list(range(1, 401))  # type: ignore[union-attr]
 
 
-def test_a_trace_of_the_calling_thread_travels_with_its_call(
-    cache: SyncCache, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trace_of_the_calling_thread_travels_with_its_call(cache: SyncCache, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str | None] = []
     group: Any = cache.group("items")
     plain = group._group._raw.get
