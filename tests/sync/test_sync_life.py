@@ -126,6 +126,34 @@ def test_an_interruption_cancels_the_call_and_leaves_the_client_usable(kind: str
         eventually_blocking(lambda: not bridge.active, lambda: bridge.active)
 
 
+@pytest.mark.parametrize("when", ["before the wake-up", "after it"])
+def test_an_interruption_at_the_wake_up_itself_leaves_the_client_usable(when: str) -> None:
+    class Interrupted:
+        def __init__(self, loop: Any) -> None:
+            self.loop, self.armed = loop, True
+
+        def call_soon_threadsafe(self, callback: Any) -> None:
+            armed, self.armed = self.armed, False
+            if not armed or when == "after it":
+                self.loop.call_soon_threadsafe(callback)
+            if armed:
+                raise KeyboardInterrupt
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.loop, name)
+
+    with zmcache.sync.connect("mem://") as cache:
+        items = cache.group("items")
+        bridge = cache._bridge
+        real, bridge.loop = bridge.loop, Interrupted(bridge.loop)  # type: ignore[assignment]
+        with pytest.raises(KeyboardInterrupt):
+            items.set("k", b"1")
+        bridge.loop = real
+        items.set("k", b"2")
+        assert items.get("k") == b"2"
+        assert not bridge.active
+
+
 def test_an_interruption_of_who_waits_for_anothers_fill_ends_only_that_wait() -> None:
     with zmcache.sync.connect("mem://") as cache:
         items = cache.group("items")

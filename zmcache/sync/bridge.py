@@ -85,10 +85,10 @@ class Call:
         bridge.active.add(self)
         try:
             begun = self.context.run(self.begin)
-            if isinstance(begun, Awaitable):
-                if not asyncio.isfuture(begun):
-                    assert bridge.loop is not None
-                    begun = bridge.loop.create_task(begun, context=self.context)  # type: ignore[arg-type]  # the coroutine of a method
+            if asyncio.iscoroutine(begun):
+                assert bridge.loop is not None
+                begun = bridge.loop.create_task(begun, context=self.context)
+            if asyncio.isfuture(begun):
                 self.future = begun
                 begun.add_done_callback(self._on_done, context=self.context)
                 return
@@ -164,6 +164,7 @@ class Bridge:
         self._stop: asyncio.Event | None = None
         self._stopping = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
         self._background: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._threads = 0
 
@@ -178,6 +179,8 @@ class Bridge:
         self._thread = threading.Thread(target=self._main, args=(running,), name="zmcache sync", daemon=True)
         self._thread.start()
         running.wait()
+        if self._failure is not None:
+            raise self._failure
 
     def stop(self, last: Callable[[], Awaitable[None]] | None = None) -> None:
         """Await ``last`` on the loop and end that; calls under way fail. Idempotent. Raises `LifecycleError` after a fork, and in its own thread.
@@ -237,7 +240,8 @@ class Bridge:
                     break
                 self._work_for(call)
         except BaseException:
-            self._post(call.abandon)
+            self._pending.append(call.abandon)
+            self._wake()  # whatever the mark says: the interruption may have come between it and the wake-up
             raise
         error = call.error
         if error is None:
@@ -248,10 +252,10 @@ class Bridge:
             del error, call  # or the traceback would hold itself
 
     def _work_for(self, call: Call) -> None:
+        # It stays the call's work: if an interruption leaves through here, whoever else waits for it finds it there.
         assert call.work is not None
         work, future = call.work
         outcome = _outcome(work)
-        call.work = None  # not before: of what raised through here, an interruption, the work is left lying
         self._post(partial(_settle, future, outcome))
 
     def _post(self, item: Callable[[], object]) -> None:
@@ -259,14 +263,17 @@ class Bridge:
         # The loop takes the mark away before it looks: who finds it set has put its item where the loop has yet to look.
         if not self._woken:
             self._woken = True
-            try:
-                assert self.loop is not None
-                self.loop.call_soon_threadsafe(self._drain)
-            except RuntimeError:  # closed meanwhile
-                self._ended = True
+            self._wake()
         # The end is marked before the last look: who does not see it has put its item in front of that.
         if self._ended:
             self._fail_pending()
+
+    def _wake(self) -> None:
+        assert self.loop is not None
+        try:
+            self.loop.call_soon_threadsafe(self._drain)
+        except RuntimeError:  # closed meanwhile
+            self._ended = True
 
     # -- on the loop -----------------------------------------------------------------------------------------------
 
@@ -290,15 +297,24 @@ class Bridge:
     def _drain(self) -> None:
         self._woken = False
         pending = self._pending
-        while pending:
-            pending.popleft()()
+        try:
+            while pending:
+                pending.popleft()()
+        finally:
+            if pending:  # something raised that never should: the others go on
+                self._wake()
 
     def _main(self, running: threading.Event) -> None:
         self._ident = get_ident()
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._serve(running))
+        except BaseException as error:
+            self._failure = error
+            self._closed = self._ended = True
+            raise
         finally:
+            running.set()
             for _ in range(self._threads):
                 self._background.put(None)
             self._fail_pending()
