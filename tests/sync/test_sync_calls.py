@@ -11,6 +11,7 @@ import pytest
 from sync_worlds import in_threads
 
 import zmcache
+import zmcache.sync
 from zmcache.cache import BoundCached, Cache, Cached, CacheGroup
 from zmcache.errors import InvalidKey, InvalidTtl, RequestError, UnknownGroup
 from zmcache.sync import BoundSyncCached, SyncCache, SyncCached, SyncGroup
@@ -153,3 +154,10 @@ def test_each_call_has_the_docstring_and_the_parameters_of_the_async_one(ours: t
             if name != "get_or_set":
                 assert list(inspect.signature(mine).parameters) == list(inspect.signature(member).parameters), name
             assert inspect.getdoc(mine), name
+
+
+def test_connect_takes_the_same_options_and_tells_of_them() -> None:
+    assert inspect.signature(zmcache.sync.connect).parameters == inspect.signature(zmcache.connect).parameters
+    assert zmcache.sync.connect.__doc__ == (zmcache.connect.__doc__ or "").replace("async with", "with")
+    with zmcache.sync.connect("mem://?timeout=50ms", on_error="miss") as cache:
+        assert cache.group("items").get("k") is None

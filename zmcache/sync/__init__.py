@@ -33,7 +33,6 @@ def connect(
     busy_poll: float | None = None,
     limits: Limits | None = None,
 ) -> SyncCache:
-    """As `zmcache.connect`, for threads: each call waits for its result. No I/O happens before ``with``."""
     return SyncCache(
         connecting.connect(
             address,
@@ -45,3 +44,6 @@ def connect(
             limits=limits,
         )
     )
+
+
+connect.__doc__ = (connecting.connect.__doc__ or "").replace("async with", "with")
