@@ -49,7 +49,9 @@ async def eventually_async(ask: Any, good: Any, within_s: float = 5.0) -> None:
 async def test_ten_thousand_callers_of_one_key_are_one_fill(world: World) -> None:
     fill = Fill()
     fill.gate.clear()
-    calls = [asyncio.ensure_future(group.get_or_set("k", fill)) for _ in range(5000) for group in (world.one, world.other)]
+    calls = [
+        asyncio.ensure_future(group.get_or_set("k", fill)) for _ in range(5000) for group in (world.one, world.other)
+    ]
     await eventually(lambda: fill.calls == 1)
     fill.gate.set()
     assert set(await asyncio.gather(*calls)) == {b"made"}

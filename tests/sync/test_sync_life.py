@@ -1,0 +1,229 @@
+"""The life of a synchronous connection: what ends it, and what it refuses."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import pytest
+from eventually import eventually_blocking
+from processes import free_port
+from sync_worlds import WORLDS, in_threads, opened
+
+import zmcache.sync
+from zmcache.errors import ConfigError, LifecycleError, PeerUnavailable
+from zmcache.sync import SyncCache
+
+
+def sync_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("zmcache")]
+
+
+@pytest.mark.parametrize("kind", WORLDS)
+def test_after_the_end_calls_are_refused_and_no_thread_is_left(kind: str) -> None:
+    with opened(kind) as cache:
+        items = cache.group("items")
+        items.get_or_set("k", lambda: b"1")
+        cached = items.cached(key="x")(lambda: b"1")
+        cache.close()
+        cache.close()
+        for call in (lambda: items.get("k"), lambda: cache.group("items"), cache.topology, cache.ring, cached):
+            with pytest.raises(LifecycleError, match="closed"):
+                call()
+        with pytest.raises(LifecycleError):
+            cache.open()
+        eventually_blocking(lambda: not sync_threads(), sync_threads)
+
+
+def test_before_it_is_open_calls_are_refused() -> None:
+    cache = zmcache.sync.connect("mem://")
+    with pytest.raises(LifecycleError, match="not open"):
+        cache.group("items")
+    with cache:
+        assert cache.group("items").get("k") is None
+        with pytest.raises(LifecycleError, match="once"):
+            cache.open()
+        assert cache.group("items").get("k") is None
+    zmcache.sync.connect("mem://").close()
+
+
+def test_where_nobody_answers_opening_raises_and_leaves_nothing() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    with pytest.raises(PeerUnavailable):
+        zmcache.sync.connect(address, connect_timeout=0.3).open()
+    eventually_blocking(lambda: not sync_threads(), sync_threads)
+    with pytest.raises(ConfigError):
+        zmcache.sync.connect(address, route="elsewhere")
+    with zmcache.sync.connect(address, connect_timeout=0.2, on_error="miss") as cache:
+        items = cache.group("items")
+        assert items.get("k", b"none") == b"none"
+        assert items.get_or_set("k", lambda: b"made") == b"made"
+        assert cache.failures >= 2
+
+
+@pytest.mark.parametrize("kind", WORLDS)
+def test_closing_ends_the_calls_that_wait(kind: str) -> None:
+    with opened(kind) as cache:
+        items = cache.group("items")
+        began, gate = threading.Event(), threading.Event()
+
+        def fill() -> bytes:
+            began.set()
+            gate.wait(10)
+            return b"late"
+
+        def closer() -> None:
+            began.wait(10)
+            flights = items._group._filling._flights
+            eventually_blocking(lambda: any(flight.waiters == 8 for flight in flights.values()), lambda: flights)
+            cache.close()
+            gate.set()
+
+        thread = threading.Thread(target=closer)
+        thread.start()
+        found = in_threads(8, lambda n: items.get_or_set("k", fill))
+        thread.join(10)
+        assert {type(error) for error in found} == {LifecycleError}
+
+
+def test_many_threads_that_call_while_it_closes_all_come_back() -> None:
+    for _ in range(10):
+        cache = zmcache.sync.connect("mem://").open()
+        items = cache.group("items")
+
+        def run(n: int, cache: SyncCache = cache, items: Any = items) -> None:
+            if n == 0:
+                time.sleep(0.01)
+                cache.close()
+            while True:
+                items.get("k")
+
+        assert {type(error) for error in in_threads(12, run)} == {LifecycleError}
+
+
+@pytest.mark.parametrize("kind", WORLDS)
+def test_an_interruption_cancels_the_call_and_leaves_the_client_usable(kind: str) -> None:
+    with opened(kind) as cache:
+        items = cache.group("items")
+        items.set("k", b"1")
+        bridge = cache._bridge
+        for _ in range(5):
+            # The loop is kept from answering, so that the get waits.
+            gate, held = threading.Event(), threading.Event()
+            assert bridge.loop is not None
+            bridge.loop.call_soon_threadsafe(lambda gate=gate, held=held: (held.set(), gate.wait(10)))  # type: ignore[misc]
+            held.wait(10)
+            threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+            with pytest.raises(KeyboardInterrupt):
+                items.get("k")
+            gate.set()
+            assert items.get("k") == b"1"
+        eventually_blocking(lambda: not bridge.active, lambda: bridge.active)
+
+
+@pytest.mark.parametrize("when", ["before the wake-up", "after it"])
+def test_an_interruption_at_the_wake_up_itself_leaves_the_client_usable(when: str) -> None:
+    class Interrupted:
+        def __init__(self, loop: Any) -> None:
+            self.loop, self.armed = loop, True
+
+        def call_soon_threadsafe(self, callback: Any) -> None:
+            armed, self.armed = self.armed, False
+            if not armed or when == "after it":
+                self.loop.call_soon_threadsafe(callback)
+            if armed:
+                raise KeyboardInterrupt
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.loop, name)
+
+    with zmcache.sync.connect("mem://") as cache:
+        items = cache.group("items")
+        bridge = cache._bridge
+        real, bridge.loop = bridge.loop, Interrupted(bridge.loop)  # type: ignore[assignment]
+        with pytest.raises(KeyboardInterrupt):
+            items.set("k", b"1")
+        bridge.loop = real
+        items.set("k", b"2")
+        assert items.get("k") == b"2"
+        assert not bridge.active
+
+
+def test_an_interruption_of_who_waits_for_anothers_fill_ends_only_that_wait() -> None:
+    with zmcache.sync.connect("mem://") as cache:
+        items = cache.group("items")
+        began, gate = threading.Event(), threading.Event()
+        found: list[bytes] = []
+
+        def fill() -> bytes:
+            began.set()
+            gate.wait(10)
+            return b"made"
+
+        leader = threading.Thread(target=lambda: found.append(items.get_or_set("k", fill)))
+        leader.start()
+        began.wait(10)
+        threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            items.get_or_set("k", fill)
+        gate.set()
+        leader.join(10)
+        assert found == [b"made"]
+
+
+@pytest.mark.parametrize("kind", WORLDS)
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_after_a_fork_calls_are_refused_and_the_parent_goes_on(kind: str) -> None:
+    with opened(kind) as cache:
+        items = cache.group("items")
+        items.set("k", b"1")
+        pid = os.fork()
+        if pid == 0:
+            refused = 0
+            for call in (lambda: items.get("k"), lambda: items.get_or_set("k", lambda: b"1"), cache.ring, cache.close):
+                try:
+                    call()
+                except LifecycleError as error:
+                    refused += "fork" in str(error)
+            os._exit(refused)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 4
+        assert items.get("k") == b"1"
+
+
+def test_in_its_own_thread_a_call_is_refused_and_does_not_hang() -> None:
+    with zmcache.sync.connect("mem://") as cache:
+        items = cache.group("items")
+
+        def condition(value: object) -> bool:  # is asked on the loop
+            items.get("k")
+            return True
+
+        with pytest.raises(LifecycleError, match="own thread"):
+            items.cached(key="k", condition=condition)(lambda: b"1")()
+
+
+@pytest.mark.parametrize("kind", WORLDS)
+def test_a_program_that_never_closes_ends_all_the_same(kind: str) -> None:
+    program = (
+        "import sys, threading, time, zmcache.sync\n"
+        "cache = zmcache.sync.connect(sys.argv[1]).open()\n"
+        "items = cache.group('items')\n"
+        "items.get_or_set('k', lambda: b'1', ttl=0.01, stale_ttl=60)\n"
+        "time.sleep(0.05)\n"
+        "items.get_or_set('k', lambda: time.sleep(30), ttl=60, stale_ttl=60)\n"
+        "threading.Thread(target=lambda: [items.get('k') for _ in range(10**9)], daemon=True).start()\n"
+        "time.sleep(0.1)\n"
+        "print('ends')\n"
+    )
+    with opened(kind) as cache:
+        address = "mem://" if kind == "mem" else cache.ring().members[0].endpoint.removeprefix("tcp://")
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", program, address],
+            capture_output=True, text=True, timeout=20, check=False, env={**os.environ, "PYTHONPATH": os.getcwd()},
+        )  # fmt: skip
+        assert (done.returncode, done.stdout, done.stderr) == (0, "ends\n", "")

@@ -1,0 +1,49 @@
+"""The library for programs without an event loop: the same calls, made from any number of threads.
+
+    with zmcache.sync.connect("10.0.0.1:7401") as cache:
+        items = cache.group("items")
+        items.get_or_set("42", lambda: load(42), ttl="5m")
+
+door.py         a connection, and the groups in it
+group.py        the calls on one group; cached.py: the decorator
+bridge.py       from threads that wait to the loop that works, and back
+documenting.py  the words of the asynchronous calls, for these
+
+All I/O is done by one event loop in a thread of the connection's own; functions that make values run in the thread that waits for them.
+"""
+
+from __future__ import annotations
+
+from zmcache import connecting
+from zmcache.core.wire import Limits
+from zmcache.sync.cached import BoundSyncCached, SyncCached
+from zmcache.sync.door import SyncCache
+from zmcache.sync.group import SyncGroup
+
+__all__ = ["BoundSyncCached", "SyncCache", "SyncCached", "SyncGroup", "connect"]
+
+
+def connect(
+    address: str,
+    *,
+    timeout: float | str | None = None,
+    connect_timeout: float | str | None = None,
+    on_error: str | None = None,
+    route: str | None = None,
+    busy_poll: float | None = None,
+    limits: Limits | None = None,
+) -> SyncCache:
+    return SyncCache(
+        connecting.connect(
+            address,
+            timeout=timeout,
+            connect_timeout=connect_timeout,
+            on_error=on_error,
+            route=route,
+            busy_poll=busy_poll,
+            limits=limits,
+        )
+    )
+
+
+connect.__doc__ = (connecting.connect.__doc__ or "").replace("async with", "with")

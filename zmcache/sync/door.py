@@ -1,0 +1,105 @@
+"""The front door for threads: a connection, its loop in a thread of its own, and the groups in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Self, TypeVar, overload
+
+from zmcache.cache import Cache, CacheGroup, Topology
+from zmcache.codecs import Codec
+from zmcache.core.ring import Ring
+from zmcache.sync.bridge import Bridge
+from zmcache.sync.documenting import documented_as
+from zmcache.sync.group import SyncGroup
+
+T = TypeVar("T")
+
+
+@documented_as(Cache)
+class SyncCache:
+    """What `zmcache.sync.connect` returns. Use it as ``with``, or call `open` and `close`; from any number of threads."""
+
+    def __init__(self, cache: Cache) -> None:
+        """``cache``: not opened yet."""
+        self._cache = cache
+        self._bridge = Bridge()
+        self._groups: dict[str, SyncGroup[bytes]] = {}
+
+    def __enter__(self) -> Self:
+        """Open it; see `open`."""
+        return self.open()
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Close."""
+        self.close()
+
+    def open(self) -> Self:
+        """Connect; see `zmcache.connect` for what is raised."""
+        self._bridge.start()
+        try:
+            self._bridge.run(self._cache.open)
+        except BaseException:
+            self._bridge.stop()
+            raise
+        return self
+
+    def close(self) -> None:
+        """Close it; calls under way fail. Idempotent. Raises `LifecycleError` in another process."""
+        self._groups.clear()
+        self._bridge.stop(self._cache.aclose)
+
+    @overload
+    def group(self, name: str) -> SyncGroup[bytes]: ...
+    @overload
+    def group(self, name: str, *, type: type[T], compress_above: int | str | None = None) -> SyncGroup[T]: ...
+    @overload
+    def group(
+        self,
+        name: str,
+        *,
+        codec: Codec[T],
+        compress_above: int | str | None = None,
+    ) -> SyncGroup[T]: ...
+    @overload
+    def group(
+        self,
+        name: str,
+        *,
+        codec: str = "raw",
+        compress_above: int | str | None = None,
+        key: bytes | None = None,
+    ) -> SyncGroup[Any]: ...
+    def group(
+        self,
+        name: str,
+        *,
+        codec: Any = None,
+        type: Any = None,  # noqa: A002  # what it is called everywhere
+        compress_above: int | str | None = None,
+        key: bytes | None = None,
+    ) -> SyncGroup[Any]:
+        plain = codec is type is compress_above is None
+        found = self._groups.get(name) if plain else None
+        if found is not None:
+            self._bridge.check()
+            return found
+        make: Callable[[], CacheGroup[Any]] = partial(
+            self._cache.group, name, codec=codec, type=type, compress_above=compress_above, key=key
+        )
+        made: SyncGroup[Any] = SyncGroup(self._bridge.run_nowait(make), self._bridge)
+        return self._groups.setdefault(name, made) if plain else made
+
+    @property
+    def failures(self) -> int:
+        """How many calls the cache was away for, so far."""
+        return self._cache.failures
+
+    def ring(self) -> Ring:
+        return self._bridge.run_nowait(self._cache.ring)
+
+    def topology(self, *, timeout: float | None = None) -> Topology:
+        return self._bridge.run(self._cache.topology, timeout=timeout)
+
+    def statistics(self, *, timeout: float | None = None) -> dict[str, dict[str, float]]:
+        return self._bridge.run(self._cache.statistics, timeout=timeout)

@@ -1,0 +1,199 @@
+"""The calls on one group, for threads: each is the asynchronous one, handed to the connection's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
+from typing import Any, Final, Generic, ParamSpec, TypeVar, overload
+
+from zmcache.cache import CacheGroup
+from zmcache.cache.making import DEFAULT_LEASE_S, Duration, making
+from zmcache.core.calls import UNSET, Item, Ttl
+from zmcache.core.keys import Keys
+from zmcache.core.wire import FROM_LOADER, IS_NONE
+from zmcache.errors import MeshError, RequestError
+from zmcache.sync.bridge import Bridge, Call
+from zmcache.sync.cached import SyncCached, working
+from zmcache.sync.documenting import documented_as
+
+T = TypeVar("T")
+D = TypeVar("D")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_MISS: Final = object()
+
+
+@documented_as(CacheGroup)
+class SyncGroup(Generic[T]):
+    """A named cache: ``cache.group("items")``. Values are bytes, or what its codec carries. Safe to use from many threads."""
+
+    def __init__(self, group: CacheGroup[T], bridge: Bridge) -> None:
+        self.name = group.name
+        self._group = group
+        self._bridge = bridge
+        self._raw_get = group._raw.get
+        self._forgo = group._raw.forgo
+        self._finish_get = self._got  # bound once
+
+    @property
+    def undecodable(self) -> int:
+        """How many values the codec could not read so far: they are misses."""
+        return self._group.undecodable
+
+    @overload
+    def get(self, key: str, *, timeout: float | None = None) -> T | None: ...
+    @overload
+    def get(self, key: str, default: D, *, timeout: float | None = None) -> T | D: ...
+    def get(self, key: str, default: object = None, *, timeout: float | None = None) -> object:
+        call = Call(self._bridge, partial(self._raw_get, key, timeout), self._finish_get)
+        call.on_cancel = partial(self._forgo, key)
+        try:
+            value = self._bridge.wait(call)
+        except MeshError as error:
+            value = self._bridge.run_nowait(self._away, error)
+        return default if value is _MISS else value
+
+    def _got(self, future: asyncio.Future[Any]) -> object:
+        """On the loop: a codec need not be made for threads."""
+        value, status, _ = future.result()
+        if status > FROM_LOADER:
+            return None if status == IS_NONE else _MISS
+        group = self._group
+        return value if group._codec is None else group._decoded(value, _MISS)
+
+    def _away(self, error: MeshError) -> object:
+        self._group._away.note(self.name, error)
+        return _MISS
+
+    def fetch(self, key: str, *, timeout: float | None = None) -> Item[T | None] | None:
+        return self._bridge.run(self._group.fetch, key, timeout=timeout)
+
+    def get_many(self, keys: Iterable[str], *, timeout: float | None = None) -> dict[str, T]:
+        return self._bridge.run(self._group.get_many, list(keys), timeout=timeout)
+
+    def gets(self, key: str, *, timeout: float | None = None) -> tuple[T | None, int] | None:
+        return self._bridge.run(self._group.gets, key, timeout=timeout)
+
+    def set(self, key: str, value: T | None, *, ttl: Ttl = UNSET, timeout: float | None = None) -> None:
+        self._bridge.run(self._group.set, key, value, ttl=ttl, timeout=timeout)
+
+    def set_many(self, values: Mapping[str, T | None], *, ttl: Ttl = UNSET, timeout: float | None = None) -> list[str]:
+        return self._bridge.run(self._group.set_many, dict(values), ttl=ttl, timeout=timeout)
+
+    def add(self, key: str, value: T | None, *, ttl: Ttl = UNSET, timeout: float | None = None) -> bool:
+        return self._bridge.run(self._group.add, key, value, ttl=ttl, timeout=timeout)
+
+    def delete(self, key: str, *, timeout: float | None = None) -> bool:
+        return self._bridge.run(self._group.delete, key, timeout=timeout)
+
+    def delete_many(self, keys: Iterable[str], *, timeout: float | None = None) -> int:
+        return self._bridge.run(self._group.delete_many, list(keys), timeout=timeout)
+
+    def touch(self, key: str, *, ttl: Ttl = UNSET, timeout: float | None = None) -> bool:
+        return self._bridge.run(self._group.touch, key, ttl=ttl, timeout=timeout)
+
+    def incr(
+        self,
+        key: str,
+        delta: int = 1,
+        *,
+        initial: int | None = None,
+        ttl: Ttl = UNSET,
+        timeout: float | None = None,
+    ) -> int | None:
+        return self._bridge.run(self._group.incr, key, delta, initial=initial, ttl=ttl, timeout=timeout)
+
+    def cas(
+        self, key: str, value: T | None, token: int, *, ttl: Ttl = UNSET, timeout: float | None = None
+    ) -> bool | None:
+        return self._bridge.run(self._group.cas, key, value, token, ttl=ttl, timeout=timeout)
+
+    def clear(self, *, timeout: float | None = None) -> None:
+        self._bridge.run(self._group.clear, timeout=timeout)
+
+    def get_or_set(
+        self,
+        key: str,
+        fill: Callable[[], T],
+        *,
+        ttl: Ttl = UNSET,
+        stale_ttl: Duration | None = None,
+        stale_if_error: Duration | None = None,
+        lease: Duration = DEFAULT_LEASE_S,
+        timeout: float | None = None,
+    ) -> T:
+        work = self._checked(key, fill)
+        return self._bridge.run_lending(
+            lambda call: self._group.get_or_set(
+                key,
+                partial(call.lend, work),
+                ttl=ttl,
+                stale_ttl=stale_ttl,
+                stale_if_error=stale_if_error,
+                lease=lease,
+                timeout=timeout,
+            )
+        )
+
+    def fetch_or_set(
+        self,
+        key: str,
+        fill: Callable[[], T],
+        *,
+        ttl: Ttl = UNSET,
+        stale_ttl: Duration | None = None,
+        stale_if_error: Duration | None = None,
+        lease: Duration = DEFAULT_LEASE_S,
+        timeout: float | None = None,
+    ) -> Item[T]:
+        work = self._checked(key, fill)
+        return self._bridge.run_lending(
+            lambda call: self._group.fetch_or_set(
+                key,
+                partial(call.lend, work),
+                ttl=ttl,
+                stale_ttl=stale_ttl,
+                stale_if_error=stale_if_error,
+                lease=lease,
+                timeout=timeout,
+            )
+        )
+
+    def _checked(self, key: str, fill: Callable[[], T]) -> Callable[[], T]:
+        if not callable(fill):
+            raise RequestError(f"expected a function that makes the value, not {type(fill).__name__}")
+        if inspect.iscoroutinefunction(fill):
+            raise RequestError("the function that makes the value is an async def, which needs the async client")
+        return working(self._group._filling, key, fill)
+
+    def cached(
+        self,
+        *,
+        ttl: Ttl = UNSET,
+        key: str | Callable[..., str] | None = None,
+        ignore: Collection[str] = (),
+        stale_ttl: Duration | None = None,
+        stale_if_error: Duration | None = None,
+        negative_ttl: Ttl = UNSET,
+        condition: Callable[[Any], object] | None = None,
+        lease: Duration = DEFAULT_LEASE_S,
+        timeout: float | None = None,
+    ) -> Callable[[Callable[P, R]], SyncCached[P, R]]:
+        how = making(
+            ttl=ttl,
+            stale_ttl=stale_ttl,
+            stale_if_error=stale_if_error,
+            negative_ttl=negative_ttl,
+            condition=condition,
+            lease=lease,
+            timeout=timeout,
+        )
+
+        def decorate(function: Callable[P, R]) -> SyncCached[P, R]:
+            keys = Keys(function, key, ignore, limit=self._group._raw.limits.key_bytes)
+            return SyncCached(function, self._bridge, self._group._filling, keys, how, self.delete)
+
+        return decorate
