@@ -175,7 +175,11 @@ def test_groups_are_given_as_in_a_file_or_by_name_or_by_a_loader() -> None:
         groups = {"pages": {"ttl": "1m", "budget": "16MiB", "max_queued": 7}, "plain": None}
         async with Cluster(nodes=1, groups=groups, loaders={"letters": letters}, batch=["letters"]) as cluster:
             settings = cluster.nodes["a"].config.groups
-            assert (settings["pages"].ttl_s, settings["pages"].budget_bytes, settings["pages"].max_queued) == (60, 2**24, 7)
+            assert (settings["pages"].ttl_s, settings["pages"].budget_bytes, settings["pages"].max_queued) == (
+                60,
+                2**24,
+                7,
+            )
             assert settings["plain"].ttl_jitter == 0
             cache = await cluster.connect(timeout=2.0)
             assert await cache.group("letters").get_many(["x", "y"]) == {"x": b"X", "y": b"Y"}
@@ -229,26 +233,36 @@ def test_a_task_that_does_not_end_is_told_by_name() -> None:
                     await gate.wait()
             return b""
 
-        with pytest.raises(LifecycleError, match=r"left behind.*zmcache load .*stubborn"):
+        asking: list[asyncio.Future[Any]] = []
+
+        async def leave_one_behind() -> None:
             async with Cluster(nodes=1, loaders={"items": stubborn}) as cluster:
                 cache = await cluster.connect()
-                asking = asyncio.ensure_future(cache.group("items").get("k"))
+                asking.append(asyncio.ensure_future(cache.group("items").get("k")))
                 await eventually(lambda: cluster.nodes["a"].group("items").statistics().loading == 1)
+
+        with pytest.raises(LifecycleError, match=r"left behind.*zmcache load .*stubborn"):
+            await leave_one_behind()
         gate.set()
-        await asyncio.wait([asking])
-        assert asking.exception() is not None
+        await asyncio.wait(asking)
+        assert asking[0].exception() is not None
 
     asyncio.run(main())
 
 
 def test_everything_is_stopped_when_the_test_fails() -> None:
     async def main() -> None:
-        with pytest.raises(KeyError):
+        caches = []
+
+        async def fail() -> None:
             async with Cluster() as cluster:
-                cache = await cluster.connect()
+                caches.append(await cluster.connect())
                 raise KeyError
+
+        with pytest.raises(KeyError):
+            await fail()
         with pytest.raises(LifecycleError):
-            cache.group("items")
+            caches[0].group("items")
         await eventually(lambda: asyncio.all_tasks() == {asyncio.current_task()})
 
     asyncio.run(main())
