@@ -17,6 +17,7 @@ The floor plan, from the bottom; imports go strictly down:
     peers/          channels to other nodes, kept in step with the ring
     node/, client/  beside each other: one serves, the other asks; inprocess.py: both in one, mem://; here.py: with no socket between
     connecting.py   from an address to one of them; sync/: the same for threads
+    testing/        for users' tests: a cluster in one process, and a clock that can be moved
     cli/            the commands
 
 The way of a request, over the wire: transport -> core.wire.decode -> node.dispatch -> group.get_local -> store, or a flight -> loader.

@@ -60,12 +60,16 @@ class Alone:
 
 
 class InProcess(Cache):
-    """See the module's docstring; made by `zmcache.connect`. ``clock``: seconds that only grow."""
+    """See the module's docstring; made by `zmcache.connect`.
+
+    ``settings``: of every group that ``groups`` does not name. ``clock``: seconds that only grow.
+    """
 
     def __init__(
         self,
         *,
         settings: GroupSettings | None = None,
+        groups: Mapping[str, GroupSettings] | None = None,
         loaders: Mapping[str, Loader] | None = None,
         limits: Limits | None = None,
         timeout: float = DEFAULT_TIMEOUT_S,
@@ -74,6 +78,7 @@ class InProcess(Cache):
     ) -> None:
         super().__init__(on_error)
         self._settings = settings or GroupSettings()
+        self._groups_settings = dict(groups or {})
         self._loaders = dict(loaders or {})
         self._limits = limits or Limits()
         self._timeout_s = check_timeout(timeout)
@@ -101,6 +106,11 @@ class InProcess(Cache):
                 figures[f"group.{name}.{field}"] = value
         return {"mem": figures}
 
+    def clock_moved(self) -> None:
+        """For tests: the clock that it was given has jumped ahead."""
+        for group in self._made.values():
+            group.clock_moved()
+
     async def _open(self) -> None:
         assert self._loop is not None
         self._deadlines = Deadlines(self._loop)
@@ -121,7 +131,7 @@ class InProcess(Cache):
         assert self._deadlines is not None
         group = self._made[name] = Group(
             name,
-            self._settings,
+            self._groups_settings.get(name, self._settings),
             self._limits,
             Alone(),
             self._deadlines,

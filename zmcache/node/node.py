@@ -31,7 +31,7 @@ from zmcache.loading import Loader
 from zmcache.node.about import figures_frame, members_frame
 from zmcache.node.dispatch import Dispatcher
 from zmcache.node.figures import figures_of
-from zmcache.node.housekeeping import Housekeeping
+from zmcache.node.housekeeping import SUSPECTED_S, Housekeeping
 from zmcache.node.membership import Membership
 from zmcache.node.reload import Changes, changes, with_budgets
 from zmcache.node.wiring import concerning, make_discovery, make_groups, make_loader, make_transport
@@ -226,6 +226,15 @@ class Node:
         for group in self._groups.values():
             group.clock_moved()
 
+    def lease_lost(self) -> None:
+        """For tests: the node was off the list for a while, and others took its keys."""
+        self._on_lease_lost()
+
+    def stood_still(self, for_s: float) -> None:
+        """For tests: as far as the others can tell the process did not run for that long."""
+        if for_s >= SUSPECTED_S:
+            self._on_standstill()
+
     @property
     def member(self) -> Member:
         """As the others see it."""
@@ -310,10 +319,10 @@ class Node:
     def _sweep(self) -> bool:
         assert self._membership is not None
         self._membership.check_held()
-        until_s = time.monotonic() + TURN_S
+        until_s = self._clock() + TURN_S
         for _ in self._groups:
             # Whoever had no turn, or has more to do, is among the first next time.
             group = next(self._tidied)
-            if group.tidy(until_s) or time.monotonic() >= until_s:
+            if group.tidy(until_s) or self._clock() >= until_s:
                 return True
         return False
