@@ -39,8 +39,8 @@ def only(*names: str) -> list[Row]:
 
 
 def test_a_rate_holds_from_its_floor_upwards() -> None:
-    assert judge("gets-64-redis", [400.0], [100.0]).holds is True
-    assert judge("gets-64-redis", [399.0], [100.0]).holds is False
+    assert judge("gets-64-redis", [500.0], [100.0]).holds is True
+    assert judge("gets-64-redis", [499.0], [100.0]).holds is False
 
 
 def test_a_latency_holds_up_to_its_floor() -> None:
@@ -199,8 +199,8 @@ def test_the_json_has_one_object_a_row_and_does_not_name_the_machine() -> None:
     rows = [judge("gets-64-redis", [9.0], [2.0]), unmeasured("gets-64-memcached", "not there")]
     shown = json.loads(json.dumps(report.as_json(rows, machine())))
     first, second = shown["rows"]
-    assert {key: first[key] for key in ("name", "measured", "yardstick", "ratio", "floor", "holds")} == {
-        "name": "gets-64-redis", "measured": 9.0, "yardstick": 2.0, "ratio": 4.5, "floor": 4.0, "holds": True,
+    assert {key: first[key] for key in ("name", "measured", "yardstick", "ratio", "floor", "wanted", "holds")} == {
+        "name": "gets-64-redis", "measured": 9.0, "yardstick": 2.0, "ratio": 4.5, "floor": 5.0, "wanted": 6.0, "holds": False,
     }  # fmt: skip
     assert (second["measured"], second["ratio"], second["holds"], second["note"]) == (None, None, None, "not there")
     assert set(shown["machine"]) == {"cpu", "cores", "system", "python", "versions", "load_average"}
