@@ -32,6 +32,7 @@ _CALLERS: Final = 640
 _FEWER: Final = 10
 """A hundredth of the keys belong to the real nodes, so ten times as few are asked for as elsewhere, or finding them would take longest."""
 _NEWCOMER_KEYS: Final = 500
+_SERVE_LIMIT_S: Final = 60.0
 _MIB: Final = 2**20
 _GROUPS: Final = {clients.GROUP: clients.ITEMS}
 
@@ -89,18 +90,24 @@ def _keys_of(real: Sequence[zmcache.Member], members: Sequence[zmcache.Member], 
 async def _among(
     stack: AsyncExitStack, real: Sequence[zmcache.Member], members: Sequence[zmcache.Member]
 ) -> servers.Server:
-    """Start the real ones, one after the other, since each builds its ring; the first of them."""
+    """Start the real ones; the first of them, when all serve."""
     listed: list[Mapping[str, Any]] = [{"id": each.node_id, "endpoint": each.endpoint} for each in members]
     started = []
     for member in real:
         port = int(member.endpoint.rpartition(":")[2])
         node = servers.node(_GROUPS, node_id=member.node_id, port=port, discovery={"static": listed})
         started.append(await stack.enter_async_context(node))
+    for server in started:
+        # It listens while its ring is still being built; who is answered the topology has found it serving.
+        async with zmcache.connect(server.address, connect_timeout=_SERVE_LIMIT_S):
+            pass
     return started[0]
 
 
 class _Cost:
-    """What a get costs, in microseconds from the first to the last; beside it what each run took of this process's processor time."""
+    """What a get costs, in microseconds from the first to the last; beside it what each run, its warming up included, took of this
+    process's processor time.
+    """
 
     def __init__(self, asked: Asked, requests: int) -> None:
         self._asked, self._requests = asked, requests

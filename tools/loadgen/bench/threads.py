@@ -39,13 +39,13 @@ async def gets(wanted: Collection[str], effort: Effort) -> AsyncIterator[Row]:
             sides: dict[str, Side]
             if name == "sync-one":
                 sides = {
-                    "zmcache": partial(asyncio.to_thread, _p50_us, ours, keys, effort.lone_requests),
-                    "redis": partial(asyncio.to_thread, _p50_us, theirs, keys, effort.lone_requests),
+                    "zmcache": partial(asyncio.to_thread, p50_us, ours, keys, effort.lone_requests),
+                    "redis": partial(asyncio.to_thread, p50_us, theirs, keys, effort.lone_requests),
                 }
             else:
                 sides = {
-                    "zmcache": partial(asyncio.to_thread, _rate, pool, ours, keys, effort.slow_requests),
-                    "redis": partial(asyncio.to_thread, _rate, pool, theirs, keys, effort.slow_requests),
+                    "zmcache": partial(asyncio.to_thread, rate, pool, ours, keys, effort.slow_requests),
+                    "redis": partial(asyncio.to_thread, rate, pool, theirs, keys, effort.slow_requests),
                 }
             samples = await in_turns(effort.runs, sides)
             yield judge(name, samples["zmcache"], samples["redis"])
@@ -88,7 +88,7 @@ async def _entered(stack: AsyncExitStack, context: AbstractContextManager[Any]) 
     return entered
 
 
-def _p50_us(get: Get, keys: Sequence[str], requests: int) -> float:
+def p50_us(get: Get, keys: Sequence[str], requests: int) -> float:
     """The median latency of one thread, in microseconds. Raises `NotMeasurable` when a key was not there."""
     clock = time.perf_counter
     _ask(get, islice(cycle(keys), requests // 10))
@@ -102,7 +102,7 @@ def _p50_us(get: Get, keys: Sequence[str], requests: int) -> float:
     return median(samples) * 1e6
 
 
-def _rate(pool: ThreadPoolExecutor, get: Get, keys: Sequence[str], requests: int) -> float:
+def rate(pool: ThreadPoolExecutor, get: Get, keys: Sequence[str], requests: int) -> float:
     """Gets a second by all threads at once, each with keys of its own. Raises `NotMeasurable` when a key was not there."""
     shares = [list(islice(cycle(keys[number::_THREADS]), requests // _THREADS)) for number in range(_THREADS)]
     list(pool.map(partial(_ask, get), (share[: len(share) // 10] for share in shares)))
