@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 GROUP: Final = "items"
 ITEMS: Final = {"budget": "256MiB", "loader": {"import": "zmcache.examples:echo", "batch": True, "max_batch": 1000}}
 _CHUNK: Final = 1_000
-_EXTRA: Final = "the package {} is not installed: pip install 'zmcache[bench]'"
+EXTRA: Final = "the package {} is not installed: pip install 'zmcache[bench]'"
 
 
 def make_keys(count: int) -> list[str]:
@@ -55,7 +55,7 @@ async def redis_client(server: Server, keys: Sequence[str], connections: int) ->
         import hiredis  # noqa: F401  # redis takes its parser from there, if it is there
         from redis.asyncio import Redis
     except ImportError as exc:
-        raise NotMeasurable(_EXTRA.format(exc.name)) from exc
+        raise NotMeasurable(EXTRA.format(exc.name)) from exc
     async with Redis(host=LOOPBACK, port=server.port, max_connections=connections) as client:
         for at in range(0, len(keys), _CHUNK):
             await client.mset({key: value_of(key) for key in keys[at : at + _CHUNK]})
@@ -71,7 +71,7 @@ async def memcached_client(
     try:
         import aiomcache
     except ImportError as exc:
-        raise NotMeasurable(_EXTRA.format(exc.name)) from exc
+        raise NotMeasurable(EXTRA.format(exc.name)) from exc
     client = aiomcache.Client(LOOPBACK, server.port, pool_size=connections)
     try:
         encoded = [key.encode() for key in keys]

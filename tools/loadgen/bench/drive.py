@@ -69,7 +69,7 @@ class Asked:
             value = await get(key)
             samples.append(clock() - began_s)
             if value is None:
-                raise _missing(key)
+                raise missing(key)
         return median(samples) * 1e6
 
     async def _ask(self, callers: int, requests: int) -> None:
@@ -78,7 +78,7 @@ class Asked:
         async def caller() -> None:
             for key in shared:
                 if await get(key) is None:
-                    raise _missing(key)
+                    raise missing(key)
 
         await asyncio.gather(*(caller() for _ in range(callers)))
 
@@ -92,5 +92,6 @@ async def in_turns(runs: int, sides: Mapping[str, Side]) -> dict[str, list[float
     return samples
 
 
-def _missing(key: object) -> NotMeasurable:
+def missing(key: object) -> NotMeasurable:
+    """To be raised where an answer holds nothing: what is not there is not to be counted as fast."""
     return NotMeasurable(f"key {key!r} is not there, though it was stored before")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from itertools import cycle
+from itertools import cycle, islice
 from typing import Final
 
 import zmcache
@@ -87,18 +88,18 @@ async def one_caller_busy_and_redis(wanted: Collection[str], effort: Effort) -> 
         yield judge(name, samples["zmcache"], samples["redis"])
 
 
-async def get_many_and_mget(wanted: Collection[str], effort: Effort) -> AsyncIterator[Row]:
-    """Calls a second of a lone caller that asks for a hundred keys with each."""
+async def get_many_and_mget(callers: int, wanted: Collection[str], effort: Effort) -> AsyncIterator[Row]:
+    """Calls a second of callers that ask for a hundred keys with each."""
     keys = clients.make_keys(effort.keys)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(servers.redis())
-        redis = await stack.enter_async_context(clients.redis_client(server, keys, 1))
+        redis = await stack.enter_async_context(clients.redis_client(server, keys, callers))
         group = await _own_node(stack, keys)
         samples = await in_turns(
             effort.runs,
             {
-                "zmcache": partial(_batches, group.get_many, _batches_of(keys), effort.batches),
-                "redis": partial(_batches, redis.mget, _batches_of(keys), effort.batches),
+                "zmcache": partial(_batches, group.get_many, _batches_of(keys), callers, effort.batches),
+                "redis": partial(_batches, redis.mget, _batches_of(keys), callers, effort.batches),
             },
         )
     for name in wanted:
@@ -110,14 +111,19 @@ def _batches_of(keys: Sequence[str]) -> Iterator[list[str]]:
 
 
 async def _batches(
-    get: Callable[[list[str]], Awaitable[Collection[object]]], batches: Iterator[list[str]], calls: int
+    get: Callable[[list[str]], Awaitable[Collection[object]]], batches: Iterator[list[str]], callers: int, calls: int
 ) -> float:
-    """Calls a second. Raises `NotMeasurable` when an answer holds less than was asked for."""
+    """Calls a second, of all callers. Raises `NotMeasurable` when an answer holds less than was asked for."""
+    shared = islice(batches, calls)
+
+    async def caller() -> None:
+        for keys in shared:
+            found = await get(keys)
+            if len(found) != _BATCH or None in found:
+                raise NotMeasurable("an answer holds less than what was asked for")
+
     began_s = time.perf_counter()
-    for _ in range(calls):
-        found = await get(next(batches))
-        if len(found) != _BATCH or None in found:
-            raise NotMeasurable("an answer holds less than what was asked for")
+    await asyncio.gather(*(caller() for _ in range(callers)))
     return calls / (time.perf_counter() - began_s)
 
 

@@ -15,17 +15,18 @@ TARGET: Final = "zmcache_loadgen.bench.probe:load"
 _EVERY_S: Final = 0.001
 
 
-class _Probe:
+class Probe:
+    """A timer of a millisecond in the running loop. It begins at once."""
+
     def __init__(self) -> None:
         self._handle: asyncio.TimerHandle | None = None
         self.start()
 
     def start(self) -> None:
         """From here on, or again from here on."""
+        self.stop()
         self._last_s = time.perf_counter()
         self._longest_s = 0.0
-        if self._handle is not None:
-            self._handle.cancel()
         self._handle = asyncio.get_running_loop().call_later(_EVERY_S, self._tick)
 
     def _tick(self) -> None:
@@ -34,12 +35,17 @@ class _Probe:
         self._last_s = now_s
         self._handle = asyncio.get_running_loop().call_later(_EVERY_S, self._tick)
 
+    def stop(self) -> None:
+        """Measure no more."""
+        if self._handle is not None:
+            self._handle.cancel()
+
     def read(self) -> dict[str, float]:
         """The longest pause, in milliseconds."""
         return {"pause_ms": self._longest_s * 1e3}
 
 
-_probes: list[_Probe] = []
+_probes: list[Probe] = []
 """At most one: a loader is a function, and the process has one loop."""
 
 
@@ -49,6 +55,6 @@ async def load(key: str) -> bytes:
         if _probes:
             _probes[0].start()
         else:
-            _probes.append(_Probe())
+            _probes.append(Probe())
         return b"{}"
     return json.dumps(_probes[0].read()).encode()

@@ -5,7 +5,7 @@ The JSON object::
     schema, tool    1, "zmcache-loadgen bench"
     machine         what it ran on: cpu, cores, system, python, versions, load_average at the start; nothing that names the machine
     rows            one object a row: name, title, unit, measured, against, yardstick, ratio, bound ("at least" | "at most"),
-                    floor, holds (null: not measured), runs (each run's ratio), note
+                    floor, wanted (null: the floor is all), holds (null: not measured), runs (each run's ratio), note
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def as_json(rows: Sequence[Row], machine: dict[str, Any]) -> dict[str, Any]:
                 "ratio": _rounded(row.ratio),
                 "bound": row.goal.bound,
                 "floor": row.goal.floor,
+                "wanted": row.goal.wanted,
                 "holds": row.holds,
                 "runs": [_rounded(run) for run in row.runs],
                 "note": row.note,
@@ -93,6 +94,8 @@ def _cells(row: Row) -> tuple[str, ...]:
     ratio = "-" if row.ratio is None else f"{row.ratio:.2f} x"
     beside = escape(goal.against) if row.yardstick is None else f"{_figure(row.yardstick)} {escape(goal.against)}"
     floor = f"{goal.bound} {goal.floor:g} {goal.unit if goal.absolute else 'x'}"
+    if goal.wanted is not None:
+        floor += f", wanted {goal.wanted:g}"
     holds = {True: "[green]yes[/]", False: "[bold red]NO[/]", None: "[yellow]not measured[/]"}[row.holds]
     measured = "-" if row.measured is None else f"{_figure(row.measured)} {goal.unit}"
     return escape(goal.title), measured, beside, ratio, floor, holds

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from ..errors import LoadgenError
-from . import embedded, generator, million, network, policies, scale
+from . import cached, embedded, generator, million, network, policies, scale, thousand, threads
 from .drive import Effort
 from .goals import BY_NAME, GOALS, Row, unmeasured
 
@@ -29,13 +29,17 @@ SECTIONS: Final = (
     Section(("gets-256-redis",), partial(network.many_callers, 256)),
     Section(("one-caller-echo",), network.one_caller_and_echo),
     Section(("one-caller-busy-redis",), network.one_caller_busy_and_redis),
-    Section(("get-many-redis",), network.get_many_and_mget),
+    Section(("get-many-redis",), partial(network.get_many_and_mget, 1)),
+    Section(("get-many-8-redis",), partial(network.get_many_and_mget, 8)),
+    Section(("cached-hit", "cached-hit-64"), cached.hits),
+    Section(("sync-one", "sync-threads"), threads.gets),
     Section(("embedded-get", "embedded-get-nowait"), embedded.hits),
     Section(("hit-lru", "hit-lfu", "hit-arc", "hit-sieve", "hit-s3-fifo", "hit-w-tinylfu"), policies.hits),
     Section(("million-bytes", "million-pause", "expiry-pause"), million.entries),
     Section(("longest-set", "longest-turn"), policies.longest),
     Section(("groups-100",), scale.many_groups),
     Section(("nodes-100",), scale.many_nodes),
+    Section(("nodes-1000", "nodes-1000-memory", "new-ring"), thousand.nodes),
     Section(("tool-rate",), generator.rate),
     Section(("tool-record",), generator.record),
     Section(("tool-memory",), generator.memory),

@@ -53,11 +53,11 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def node(
-    groups: Mapping[str, Mapping[str, Any]], *, port: int | None = None, **config: object
+    groups: Mapping[str, Mapping[str, Any]], *, node_id: str = "bench", port: int | None = None, **config: object
 ) -> AsyncIterator[Server]:
-    """``zmcache serve`` with these groups, called ``bench``. Raises `NotMeasurable` when it does not start."""
+    """``zmcache serve`` with these groups. Raises `NotMeasurable` when it does not start."""
     port = port or free_port()
-    settings = {"id": "bench", "listen": f"tcp://{LOOPBACK}:{port}", "drain_timeout": "0s"}
+    settings = {"id": node_id, "listen": f"tcp://{LOOPBACK}:{port}", "drain_timeout": "0s"}
     with tempfile.TemporaryDirectory(prefix="zmcache-bench-") as folder:
         file = Path(folder) / "node.yaml"
         file.write_text(json.dumps({"cluster": "bench", "node": settings, "groups": groups, **config}))  # JSON is YAML
@@ -65,7 +65,7 @@ async def node(
         with ours, theirs:
             command = [sys.executable, "-m", "zmcache", "serve", str(file), f"--parent-pipe={theirs.fileno()}"]
             command.append("--log-level=error")  # what it tells while it does well would stand between the rows
-            async with _process(command, pass_fds=(theirs.fileno(),), folder=folder) as process:
+            async with running(command, pass_fds=(theirs.fileno(),), folder=folder) as process:
                 await _answering(process, port, "the node")
                 yield Server(port, process.pid)
 
@@ -92,7 +92,7 @@ async def memcached() -> AsyncIterator[Server]:
 async def echo() -> AsyncIterator[Server]:
     """The blocking ZeroMQ echo, in a process of its own."""
     command = [sys.executable, "-m", "zmcache_loadgen.bench.echo"]
-    async with _process(command, stdin=PIPE, stdout=PIPE) as process:
+    async with running(command, stdin=PIPE, stdout=PIPE) as process:
         assert process.stdout is not None
         async with asyncio.timeout(_START_LIMIT_S):
             line = await process.stdout.readline()
@@ -104,13 +104,13 @@ async def echo() -> AsyncIterator[Server]:
 @asynccontextmanager
 async def _plain(command: list[str], port: int) -> AsyncIterator[Server]:
     with tempfile.TemporaryDirectory(prefix="zmcache-bench-") as folder:
-        async with _process(command, folder=folder) as process:
+        async with running(command, folder=folder) as process:
             await _answering(process, port, Path(command[0]).name)
             yield Server(port, process.pid)
 
 
 @asynccontextmanager
-async def _process(
+async def running(
     command: list[str], *, folder: str | None = None, stdin: int = DEVNULL, stdout: int = DEVNULL, pass_fds: tuple[int, ...] = ()
 ) -> AsyncIterator[asyncio.subprocess.Process]:  # fmt: skip
     """Run it, in a session of its own so that a Ctrl-C is ours to handle; SIGTERM at the end, and SIGKILL if that is not enough."""
