@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar, overload
 
-from zmcache.core.calls import DEFAULT_TIMEOUT_S, SOURCES, UNSET, Item, Ttl, check_timeout, ttl_to_ms
+from zmcache.core.calls import DEFAULT_TIMEOUT_S, SOURCES, UNSET, Duration, Item, Ttl, check_timeout, ttl_to_ms
 from zmcache.core.flight import Flight, Outcome, Waiter, failure
 from zmcache.core.marks import ABSENT, Held
 from zmcache.core.settings import GroupSettings
@@ -56,10 +56,10 @@ class Group(LocalGroup):
         return outcome.value if outcome is not None and _has_value(outcome) else default
 
     @overload
-    async def get(self, key: str, *, timeout: float | None = None) -> bytes | None: ...
+    async def get(self, key: str, *, timeout: Duration | None = None) -> bytes | None: ...
     @overload
-    async def get(self, key: str, default: T, *, timeout: float | None = None) -> bytes | T: ...
-    async def get(self, key: str, default: object = None, *, timeout: float | None = None) -> object:
+    async def get(self, key: str, default: T, *, timeout: Duration | None = None) -> bytes | T: ...
+    async def get(self, key: str, default: object = None, *, timeout: Duration | None = None) -> object:
         """The value of ``key``: from memory, from its owner, or loaded. ``default`` when the loader does not know it.
 
         ``timeout`` (seconds; None: 3) covers the whole call, the load included. Raises `InvalidKey`, `BackendError`,
@@ -75,7 +75,7 @@ class Group(LocalGroup):
             raise fresh(outcome.error)
         return outcome.value if _has_value(outcome) else default
 
-    async def fetch(self, key: str, *, timeout: float | None = None) -> Item[bytes | None] | None:
+    async def fetch(self, key: str, *, timeout: Duration | None = None) -> Item[bytes | None] | None:
         """As `get`, with the remaining life and the source of the value; None when the loader does not know the key."""
         outcome = (await self.outcomes([key], timeout))[0]
         if outcome.error is not None:
@@ -85,7 +85,7 @@ class Group(LocalGroup):
         ttl_s = None if outcome.expires_at_s == math.inf else max(0.0, outcome.expires_at_s - self._clock())
         return Item(outcome.value, ttl_s, SOURCES[outcome.status])
 
-    async def get_many(self, keys: Iterable[str], *, timeout: float | None = None) -> dict[str, bytes | None]:
+    async def get_many(self, keys: Iterable[str], *, timeout: Duration | None = None) -> dict[str, bytes | None]:
         """The values of those keys that exist. Raises `PartialResult`, with what was found, when some keys failed."""
         wanted = list(dict.fromkeys(keys))
         values: dict[str, bytes | None] = {}
@@ -99,7 +99,7 @@ class Group(LocalGroup):
             raise PartialResult(values, errors)
         return values
 
-    async def set(self, key: str, value: bytes | None, *, ttl: Ttl = UNSET, timeout: float | None = None) -> None:
+    async def set(self, key: str, value: bytes | None, *, ttl: Ttl = UNSET, timeout: Duration | None = None) -> None:
         """Store ``value`` at the owner of ``key``. ``ttl``: seconds, a timedelta or "1h30m"; None: for ever; left out: the
         group's.
 
@@ -110,7 +110,7 @@ class Group(LocalGroup):
             check_value(value, self.limits.value_bytes)
         await self.changed(Change(SET, key, value, ttl_to_ms(ttl)), timeout)
 
-    async def delete(self, key: str, *, timeout: float | None = None) -> bool:
+    async def delete(self, key: str, *, timeout: Duration | None = None) -> bool:
         """Delete ``key`` at its owner; whether it was there. Raises `InvalidKey` or a `MeshError`."""
         check_key(key, self.limits.key_bytes)
         return (await self.changed(Change(DELETE, key), timeout)).status == DONE
@@ -120,7 +120,7 @@ class Group(LocalGroup):
         if asyncio.get_running_loop() is not self._loop:
             raise LifecycleError("the node belongs to another event loop, or to the process before the fork")
 
-    async def changed(self, change: Change, timeout: float | None) -> Outcome:
+    async def changed(self, change: Change, timeout: Duration | None) -> Outcome:
         """Carry out a change whose arguments have been checked. Raises what it failed with."""
         self._check_loop()
         deadline_s = self._loop.time() + (DEFAULT_TIMEOUT_S if timeout is None else check_timeout(timeout))
@@ -170,7 +170,7 @@ class Group(LocalGroup):
             if error is not None:
                 raise error
 
-    async def outcomes(self, keys: list[str], timeout: float | None) -> list[Outcome]:
+    async def outcomes(self, keys: list[str], timeout: Duration | None) -> list[Outcome]:
         """The outcome of each key, in order; never raises for a single key that failed, `DeadlineExceeded` among them."""
         for key in keys:
             check_key(key, self.limits.key_bytes)

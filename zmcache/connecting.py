@@ -7,7 +7,7 @@ from typing import Any
 from zmcache.cache import Cache
 from zmcache.client import make_client
 from zmcache.core.address import parse_address
-from zmcache.core.calls import DEFAULT_TIMEOUT_S, check_timeout
+from zmcache.core.calls import DEFAULT_TIMEOUT_S, Duration, check_timeout
 from zmcache.core.wire import Limits
 from zmcache.errors import ConfigError
 from zmcache.inprocess import InProcess
@@ -17,8 +17,8 @@ from zmcache.transport.zeromq import ZmqTransport
 def connect(
     address: str,
     *,
-    timeout: float | str | None = None,
-    connect_timeout: float | str | None = None,
+    timeout: Duration | None = None,
+    connect_timeout: Duration | None = None,
     on_error: str | None = None,
     route: str | None = None,
     busy_poll: float | None = None,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from zmcache.cache.raw import Row, Told
 from zmcache.calls import Group
-from zmcache.core.calls import DEFAULT_TIMEOUT_S, check_timeout
+from zmcache.core.calls import DEFAULT_TIMEOUT_S, Duration, check_timeout
 from zmcache.core.flight import Outcome
 from zmcache.core.wire import Change
 from zmcache.errors import PartialResult, ZmcacheError
@@ -19,7 +19,7 @@ class Here:
     def __init__(
         self,
         group: Group,
-        clear: Callable[[str, float | None], Awaitable[None]],
+        clear: Callable[[str, Duration | None], Awaitable[None]],
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
         self.name = group.name
@@ -28,12 +28,12 @@ class Here:
         self._clear = clear
         self._timeout_s = timeout_s
 
-    async def get(self, key: str, timeout: float | None) -> Row:
+    async def get(self, key: str, timeout: Duration | None) -> Row:
         """See `Raw.get`."""
         outcome = (await self._group.outcomes([key], self._timeout(timeout)))[0]
         return self._row(outcome)
 
-    async def peek(self, key: str, timeout: float | None) -> Row:
+    async def peek(self, key: str, timeout: Duration | None) -> Row:
         """See `Raw.peek`."""
         return self._row(await self._group.peeked(key, self._timeout(timeout)))
 
@@ -41,7 +41,7 @@ class Here:
         """See `Raw.forgo`. Nothing to do: who waits here has left already."""
 
     async def get_many(
-        self, keys: Iterable[str], timeout: float | None
+        self, keys: Iterable[str], timeout: Duration | None
     ) -> tuple[dict[str, bytes | None], dict[str, ZmcacheError]]:
         """See `Raw.get_many`."""
         try:
@@ -49,13 +49,13 @@ class Here:
         except PartialResult as partial:
             return partial.values, partial.errors
 
-    async def change(self, change: Change, timeout: float | None) -> Told:
+    async def change(self, change: Change, timeout: Duration | None) -> Told:
         """See `Raw.change`."""
         outcome = await self._group.changed(change, self._timeout(timeout))
         value, status, life_ms = self._row(outcome)
         return value, status, life_ms, outcome.token
 
-    async def change_many(self, changes: Sequence[Change], timeout: float | None) -> list[Told | ZmcacheError]:
+    async def change_many(self, changes: Sequence[Change], timeout: Duration | None) -> list[Told | ZmcacheError]:
         """See `Raw.change_many`."""
         told = await asyncio.gather(*(self.change(change, timeout) for change in changes), return_exceptions=True)
         for how in told:
@@ -67,11 +67,11 @@ class Here:
         """See `Raw.post`."""
         self._group.post(change)
 
-    async def clear(self, timeout: float | None) -> None:
+    async def clear(self, timeout: Duration | None) -> None:
         """See `Raw.clear`."""
         await self._clear(self.name, timeout)
 
-    def _timeout(self, timeout: float | None) -> float:
+    def _timeout(self, timeout: Duration | None) -> float:
         return self._timeout_s if timeout is None else check_timeout(timeout)
 
     def _row(self, outcome: Outcome) -> Row:

@@ -16,7 +16,7 @@ import msgspec
 from zmcache.cache import Cache, Topology
 from zmcache.cache.raw import Raw
 from zmcache.calls import Group
-from zmcache.core.calls import DEFAULT_TIMEOUT_S, check_timeout
+from zmcache.core.calls import DEFAULT_TIMEOUT_S, Duration, check_timeout
 from zmcache.core.flight import Waiter, failure
 from zmcache.core.ring import Member, Ring
 from zmcache.core.settings import GroupSettings
@@ -72,7 +72,7 @@ class InProcess(Cache):
         groups: Mapping[str, GroupSettings] | None = None,
         loaders: Mapping[str, Loader] | None = None,
         limits: Limits | None = None,
-        timeout: float = DEFAULT_TIMEOUT_S,
+        timeout: Duration = DEFAULT_TIMEOUT_S,
         on_error: str = "raise",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -92,12 +92,12 @@ class InProcess(Cache):
         self._check_open()
         return Ring.build(_MEMBERS, 0)
 
-    async def topology(self, *, timeout: float | None = None) -> Topology:
+    async def topology(self, *, timeout: Duration | None = None) -> Topology:
         """Only this process, by the name ``mem``."""
         self._check_open()
         return Topology(0, _MEMBERS)
 
-    async def statistics(self, *, timeout: float | None = None) -> dict[str, dict[str, float]]:
+    async def statistics(self, *, timeout: Duration | None = None) -> dict[str, dict[str, float]]:
         """The counters of the groups that were named so far."""
         self._check_open()
         figures: dict[str, float] = {}
@@ -141,7 +141,7 @@ class InProcess(Cache):
         )
         return Here(group, self._clear, self._timeout_s)
 
-    async def _clear(self, name: str, timeout: float | None) -> None:
+    async def _clear(self, name: str, timeout: Duration | None) -> None:
         await self._made[name].cleared(self._timeout_s if timeout is None else check_timeout(timeout))
 
     def _tidy(self) -> None:

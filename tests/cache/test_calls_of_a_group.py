@@ -110,6 +110,18 @@ async def test_a_counter_keeps_the_life_that_it_began_with(world: World) -> None
 
 
 @in_each_world
+async def test_json_reads_a_counter_and_codecs_that_would_misread_one_refuse_to_count(world: World) -> None:
+    assert await world.one.incr("n", initial=5) == 5
+    numbers = world.other_cache.group("items", codec="json", compress_above="1KiB")
+    assert await numbers.get("n") == 5
+    assert await numbers.incr("n") == 6
+    for options in ({"codec": "msgpack"}, {"type": int}, {"codec": "pickle", "key": b"k" * 16}):
+        with pytest.raises(RequestError, match="raw or json"):
+            await world.one_cache.group("items", **options).incr("n")  # type: ignore[call-overload]
+    assert await world.one.get("n") == b"6"
+
+
+@in_each_world
 async def test_cas_stores_only_over_what_was_seen(world: World) -> None:
     assert await world.one.gets("k") is None
     await world.one.set("k", b"first")

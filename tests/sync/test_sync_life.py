@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,6 +19,14 @@ from sync_worlds import WORLDS, in_threads, opened
 import zmcache.sync
 from zmcache.errors import ConfigError, LifecycleError, PeerUnavailable
 from zmcache.sync import SyncCache
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Started in a shell's background, a process ignores interruptions, and Python then leaves it at that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def sync_threads() -> list[threading.Thread]:
@@ -106,6 +115,7 @@ def test_many_threads_that_call_while_it_closes_all_come_back() -> None:
         assert {type(error) for error in in_threads(12, run)} == {LifecycleError}
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("kind", WORLDS)
 def test_an_interruption_cancels_the_call_and_leaves_the_client_usable(kind: str) -> None:
     with opened(kind) as cache:
@@ -154,6 +164,7 @@ def test_an_interruption_at_the_wake_up_itself_leaves_the_client_usable(when: st
         assert not bridge.active
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_of_who_waits_for_anothers_fill_ends_only_that_wait() -> None:
     with zmcache.sync.connect("mem://") as cache:
         items = cache.group("items")

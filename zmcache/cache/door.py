@@ -11,6 +11,7 @@ from zmcache.cache.away import Away
 from zmcache.cache.group import CacheGroup
 from zmcache.cache.raw import Raw
 from zmcache.codecs import Codec, make_codec
+from zmcache.core.calls import Duration
 from zmcache.core.ring import Member, Ring
 from zmcache.errors import LifecycleError, UnknownGroup
 
@@ -130,11 +131,11 @@ class Cache(ABC):
         """The ring as this connection has it."""
 
     @abstractmethod
-    async def topology(self, *, timeout: float | None = None) -> Topology:
+    async def topology(self, *, timeout: Duration | None = None) -> Topology:
         """Who is in the cluster, asked now. Raises `PeerUnavailable` when no node answers."""
 
     @abstractmethod
-    async def statistics(self, *, timeout: float | None = None) -> dict[str, dict[str, float]]:
+    async def statistics(self, *, timeout: Duration | None = None) -> dict[str, dict[str, float]]:
         """The counters of every node that answers, by node id; see `zmcache stats` for their names."""
 
     @abstractmethod

@@ -8,11 +8,11 @@ from typing import Any, ParamSpec, TypeVar, overload
 from zmcache.cache.away import Away
 from zmcache.cache.cached import Cached
 from zmcache.cache.filling import Filling, Made
-from zmcache.cache.making import DEFAULT_LEASE_S, Duration, making
+from zmcache.cache.making import DEFAULT_LEASE_S, making
 from zmcache.cache.raw import Raw
 from zmcache.cache.writing import Writing
 from zmcache.codecs import Codec
-from zmcache.core.calls import UNSET, Item, Ttl
+from zmcache.core.calls import UNSET, Duration, Item, Ttl
 from zmcache.core.keys import Keys
 from zmcache.core.wire import check_key
 
@@ -38,7 +38,7 @@ class CacheGroup(Writing[T]):
         stale_ttl: Duration | None = None,
         stale_if_error: Duration | None = None,
         lease: Duration = DEFAULT_LEASE_S,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
     ) -> T: ...
     @overload
     async def get_or_set(
@@ -50,7 +50,7 @@ class CacheGroup(Writing[T]):
         stale_ttl: Duration | None = None,
         stale_if_error: Duration | None = None,
         lease: Duration = DEFAULT_LEASE_S,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
     ) -> T: ...
     async def get_or_set(self, key: str, fill: Callable[[], Any], **how: Any) -> Any:
         """The value of ``key``; where there is none, what ``fill()`` makes, which is kept. It runs once in the whole cluster, for all who ask.
@@ -74,7 +74,7 @@ class CacheGroup(Writing[T]):
         stale_ttl: Duration | None = None,
         stale_if_error: Duration | None = None,
         lease: Duration = DEFAULT_LEASE_S,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
     ) -> Item[T]:
         """As `get_or_set`, with what remains of the value's life and where it came from: ``source`` is ``"stale"`` for one past its life."""
         how = {"ttl": ttl, "stale_ttl": stale_ttl, "stale_if_error": stale_if_error, "lease": lease, "timeout": timeout}
@@ -95,7 +95,7 @@ class CacheGroup(Writing[T]):
         negative_ttl: Ttl = UNSET,
         condition: Callable[[Any], object] | None = None,
         lease: Duration = DEFAULT_LEASE_S,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
     ) -> Callable[[Callable[P, Awaitable[R]]], Cached[P, R]]:
         """A decorator: results are kept under a key made from the arguments, and made once in the whole cluster.
 

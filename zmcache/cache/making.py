@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
-from zmcache.core.calls import UNSET, Ttl, Unset, seconds_of, ttl_to_ms
+from zmcache.core.calls import UNSET, Duration, Ttl, Unset, seconds_of, ttl_to_ms
 from zmcache.core.wire import MAX_TTL_MS
 
 DEFAULT_LEASE_S: Final = 10.0
 MAX_LEASE_S: Final = 3600.0
-
-Duration = float | str | timedelta
 
 
 class Making(NamedTuple):
@@ -24,7 +21,7 @@ class Making(NamedTuple):
     error_ms: int
     lease_ms: int
     condition: Callable[[Any], object] | None
-    timeout: float | None
+    timeout: Duration | None
 
 
 def making(
@@ -35,7 +32,7 @@ def making(
     negative_ttl: Ttl | Unset = UNSET,
     lease: Duration = DEFAULT_LEASE_S,
     condition: Callable[[Any], object] | None = None,
-    timeout: float | None = None,
+    timeout: Duration | None = None,
 ) -> Making:
     """From the arguments of `get_or_set` and `cached`. Raises `InvalidTtl` or `RequestError`."""
     none_ttl_ms = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol, TypeAlias
 
+from zmcache.core.calls import Duration
 from zmcache.core.wire import Change, Limits
 from zmcache.errors import ZmcacheError
 
@@ -27,29 +28,29 @@ class Raw(Protocol):
     limits: Limits
 
     @property
-    def get(self) -> Callable[[str, float | None], Awaitable[Row]]:
+    def get(self) -> Callable[[str, Duration | None], Awaitable[Row]]:
         """Get a key, loading it where there is a loader. Raises `InvalidKey` at once."""
 
     @property
-    def peek(self) -> Callable[[str, float | None], Awaitable[Row]]:
+    def peek(self) -> Callable[[str, Duration | None], Awaitable[Row]]:
         """What there is of a key, for an asker who makes what is missing or stale."""
 
     def forgo(self, key: str) -> None:
         """Who waited for ``get(key)`` or ``peek(key)`` was cancelled."""
 
     async def get_many(
-        self, keys: Iterable[str], timeout: float | None
+        self, keys: Iterable[str], timeout: Duration | None
     ) -> tuple[dict[str, bytes | None], dict[str, ZmcacheError]]:
         """What exists, in the order asked, and what failed. Raises `InvalidKey`."""
 
-    async def change(self, change: Change, timeout: float | None) -> Told:
+    async def change(self, change: Change, timeout: Duration | None) -> Told:
         """Any other request of one key."""
 
-    async def change_many(self, changes: Sequence[Change], timeout: float | None) -> list[Told | ZmcacheError]:
+    async def change_many(self, changes: Sequence[Change], timeout: Duration | None) -> list[Told | ZmcacheError]:
         """The same for many at once: how each went."""
 
     def post(self, change: Change) -> None:
         """Send it, and let nobody wait for the answer."""
 
-    async def clear(self, timeout: float | None) -> None:
+    async def clear(self, timeout: Duration | None) -> None:
         """Empty the group, everywhere."""

@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, TypeVar, overload
 from zmcache.cache.away import Away
 from zmcache.cache.raw import Raw
 from zmcache.codecs import Codec, Undecodable
-from zmcache.core.calls import SOURCES, Item
+from zmcache.core.calls import SOURCES, Duration, Item
 from zmcache.core.wire import FROM_LOADER, GETS, IS_NONE, Change, check_key
 from zmcache.errors import MeshError, PartialResult, ZmcacheError
 
@@ -30,10 +30,10 @@ class Reading(Generic[T]):
         self._get = raw.get
 
     @overload
-    async def get(self, key: str, *, timeout: float | None = None) -> T | None: ...
+    async def get(self, key: str, *, timeout: Duration | None = None) -> T | None: ...
     @overload
-    async def get(self, key: str, default: D, *, timeout: float | None = None) -> T | D: ...
-    async def get(self, key: str, default: object = None, *, timeout: float | None = None) -> object:
+    async def get(self, key: str, default: D, *, timeout: Duration | None = None) -> T | D: ...
+    async def get(self, key: str, default: object = None, *, timeout: Duration | None = None) -> object:
         """The value of ``key``, loaded by its owner if need be; ``default`` when there is none. A value may itself be None.
 
         ``timeout`` (seconds; None: the connection's) covers the whole call. Raises `InvalidKey`, `BackendError` or `MeshError`.
@@ -50,7 +50,7 @@ class Reading(Generic[T]):
             return None if status == IS_NONE else default
         return value if self._codec is None else self._decoded(value, default)
 
-    async def fetch(self, key: str, *, timeout: float | None = None) -> Item[T | None] | None:
+    async def fetch(self, key: str, *, timeout: Duration | None = None) -> Item[T | None] | None:
         """As `get`, with the remaining life and the source of the value; None when there is none."""
         try:
             value, status, life_ms = await self._get(key, timeout)
@@ -62,7 +62,7 @@ class Reading(Generic[T]):
             return None
         return self._item(value, status, life_ms)
 
-    async def get_many(self, keys: Iterable[str], *, timeout: float | None = None) -> dict[str, T]:
+    async def get_many(self, keys: Iterable[str], *, timeout: Duration | None = None) -> dict[str, T]:
         """The values of those keys that exist, in the order asked. Any number of keys: they travel in as many messages as it takes.
 
         Raises `PartialResult`, with what was found, when some keys failed.
@@ -77,7 +77,7 @@ class Reading(Generic[T]):
             self._failed(values, errors)
         return values
 
-    async def gets(self, key: str, *, timeout: float | None = None) -> tuple[T | None, int] | None:
+    async def gets(self, key: str, *, timeout: Duration | None = None) -> tuple[T | None, int] | None:
         """The value of ``key`` and its token, for `cas`; None when there is none."""
         check_key(key, self._raw.limits.key_bytes)
         try:

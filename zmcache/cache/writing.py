@@ -10,7 +10,8 @@ from typing import Final, TypeVar
 
 from zmcache.cache.raw import Told
 from zmcache.cache.reading import Reading
-from zmcache.core.calls import UNSET, Ttl, ttl_to_ms
+from zmcache.codecs import reads_counters
+from zmcache.core.calls import UNSET, Duration, Ttl, ttl_to_ms
 from zmcache.core.wire import ADD, CAS, DELETE, DONE, INCR, NOT_THERE, SET, TOUCH, Change, check_key, check_value
 from zmcache.errors import MeshError, RequestError, ZmcacheError
 
@@ -26,12 +27,12 @@ class Writing(Reading[T]):
     `MeshError` where it could not be done.
     """
 
-    async def set(self, key: str, value: T | None, *, ttl: Ttl = UNSET, timeout: float | None = None) -> None:
+    async def set(self, key: str, value: T | None, *, ttl: Ttl = UNSET, timeout: Duration | None = None) -> None:
         """Store ``value`` at the owner. A value may be None."""
         await self._told(Change(SET, key, self._encoded(key, value), ttl_to_ms(ttl)), timeout)
 
     async def set_many(
-        self, values: Mapping[str, T | None], *, ttl: Ttl = UNSET, timeout: float | None = None
+        self, values: Mapping[str, T | None], *, ttl: Ttl = UNSET, timeout: Duration | None = None
     ) -> list[str]:
         """Store them all; the keys that failed. Raises only for what is wrong with the arguments: then nothing was sent."""
         ttl_ms = ttl_to_ms(ttl)
@@ -42,17 +43,17 @@ class Writing(Reading[T]):
             self._away.failures += len(failed)
         return failed
 
-    async def add(self, key: str, value: T | None, *, ttl: Ttl = UNSET, timeout: float | None = None) -> bool:
+    async def add(self, key: str, value: T | None, *, ttl: Ttl = UNSET, timeout: Duration | None = None) -> bool:
         """Store ``value`` where there is none; whether it was stored. Raises `OutcomeUnknown` when that cannot be told."""
         told = await self._told(Change(ADD, key, self._encoded(key, value), ttl_to_ms(ttl)), timeout)
         return told is not None and told[1] == DONE
 
-    async def delete(self, key: str, *, timeout: float | None = None) -> bool:
+    async def delete(self, key: str, *, timeout: Duration | None = None) -> bool:
         """Delete ``key`` at its owner; whether it was there."""
         told = await self._told(Change(DELETE, self._checked(key)), timeout)
         return told is not None and told[1] == DONE
 
-    async def delete_many(self, keys: Iterable[str], *, timeout: float | None = None) -> int:
+    async def delete_many(self, keys: Iterable[str], *, timeout: Duration | None = None) -> int:
         """Delete them all; how many were there. Raises the first failure, when all have been tried."""
         changes = [Change(DELETE, self._checked(key)) for key in dict.fromkeys(keys)]
         told = await self._raw.change_many(changes, timeout)
@@ -63,7 +64,7 @@ class Writing(Reading[T]):
                 raise how
         return sum(how[1] == DONE for how in told if not isinstance(how, ZmcacheError))
 
-    async def touch(self, key: str, *, ttl: Ttl = UNSET, timeout: float | None = None) -> bool:
+    async def touch(self, key: str, *, ttl: Ttl = UNSET, timeout: Duration | None = None) -> bool:
         """Give what is there another life from now on; whether it was there."""
         told = await self._told(Change(TOUCH, self._checked(key), b"", ttl_to_ms(ttl)), timeout)
         return told is not None and told[1] == DONE
@@ -75,14 +76,16 @@ class Writing(Reading[T]):
         *,
         initial: int | None = None,
         ttl: Ttl = UNSET,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
     ) -> int | None:
         """Add ``delta``, which may be negative, to an entry that is an ASCII integer; the sum. It keeps its life.
 
         Where nothing is there, ``initial`` is stored, with this ``ttl``, and returned; None: nothing is done, and None is returned. Raises
-        `OutcomeUnknown` when it cannot be told whether it was done, `InvalidValue` when the entry is no integer. The raw and the json codec
-        read it.
+        `OutcomeUnknown` when it cannot be told whether it was done, `InvalidValue` when the entry is no integer, `RequestError` in a group
+        whose codec would read a counter as something else: raw and json read it.
         """
+        if not reads_counters(self._codec):
+            raise RequestError(f"incr is for groups with the codec raw or json, not {self._codec.name}")  # type: ignore[union-attr]  # not None
         numbers = (delta,) if initial is None else (delta, initial)
         for number in numbers:
             if isinstance(number, bool) or not isinstance(number, int) or abs(number) > _MAX_INT:
@@ -92,7 +95,7 @@ class Writing(Reading[T]):
         return None if told is None or told[0] is None else int(told[0])
 
     async def cas(
-        self, key: str, value: T | None, token: int, *, ttl: Ttl = UNSET, timeout: float | None = None
+        self, key: str, value: T | None, token: int, *, ttl: Ttl = UNSET, timeout: Duration | None = None
     ) -> bool | None:
         """Store ``value`` if the entry is still the one that `gets` told ``token`` of. False: it has changed; None: it is gone.
 
@@ -104,14 +107,14 @@ class Writing(Reading[T]):
         told = await self._told(change, timeout)
         return None if told is None or told[1] == NOT_THERE else told[1] == DONE
 
-    async def clear(self, *, timeout: float | None = None) -> None:
+    async def clear(self, *, timeout: Duration | None = None) -> None:
         """Empty the group on every node: what was there when this began is gone when it returns, what is set meanwhile may be."""
         try:
             await self._raw.clear(timeout)
         except MeshError as error:
             self._away.note(self.name, error)
 
-    async def _told(self, change: Change, timeout: float | None) -> Told | None:
+    async def _told(self, change: Change, timeout: Duration | None) -> Told | None:
         """None: the cache is away, and that is to be a miss."""
         try:
             return await self._raw.change(change, timeout)

@@ -21,7 +21,7 @@ from weakref import ref
 from zmcache.cache.raw import Row, Told
 from zmcache.client.bulk import LEAST, Bulk, Flight
 from zmcache.client.route import Route
-from zmcache.core.calls import check_timeout
+from zmcache.core.calls import Duration, check_timeout
 from zmcache.core.wire import FILL, FILLS, FIRST_ERROR, GET, LEASED, LEASED_NONE, RELEASE, Answer, Change, check_key
 from zmcache.deadlines import RESOLUTION_S
 from zmcache.errors import DeadlineExceeded, LifecycleError, PeerUnavailable, ZmcacheError, from_code
@@ -54,7 +54,7 @@ class Asking:
         self._open: dict[tuple[Channel, int, float, str | None], Batch] = {}
         self._open_gets: dict[Channel, Batch] = {}
 
-    def ask(self, key: str, timeout: float | None) -> asyncio.Future[Row]:
+    def ask(self, key: str, timeout: Duration | None) -> asyncio.Future[Row]:
         """Get one key. Raises `InvalidKey`."""
         if type(key) is not str or not key or len(key) > self._key_bytes or not key.isascii():
             check_key(key, self._key_bytes)
@@ -77,7 +77,7 @@ class Asking:
         batch.add(key, flight, deadline_s)
         return future
 
-    def ask_many(self, keys: list[str], timeout: float | None) -> tuple[list[Bulk], dict[str, asyncio.Future[Row]]]:
+    def ask_many(self, keys: list[str], timeout: Duration | None) -> tuple[list[Bulk], dict[str, asyncio.Future[Row]]]:
         """Ask for keys that have been checked: in bulk where many go the same way, the others each by itself."""
         timeout_s = self._timeout_s if timeout is None else check_timeout(timeout)
         flights = self._flights
@@ -121,7 +121,7 @@ class Asking:
             batch: Batch = flight[1]
             batch.channel.forgo(batch, flight)
 
-    def _join(self, key: str, flight: Flight | Bulk, future: asyncio.Future[Row], timeout: float | None) -> None:
+    def _join(self, key: str, flight: Flight | Bulk, future: asyncio.Future[Row], timeout: Duration | None) -> None:
         if asyncio.get_running_loop() is not self._loop:
             raise LifecycleError("the client belongs to another event loop, or to the process before a fork")
         deadline_s = self._clock() + (self._timeout_s if timeout is None else check_timeout(timeout))
@@ -133,7 +133,7 @@ class Asking:
         # keep the future, and with it the value, until then.
         self._deadlines.add(deadline_s, partial(_expire, ref(future)))
 
-    def begin(self, change: Change, timeout: float | None) -> Flight:
+    def begin(self, change: Change, timeout: Duration | None) -> Flight:
         """Ask for a change of one key, which has been checked; the errand, whose third item is the future of a `Told`.
 
         Raises `PeerUnavailable` where no node is known yet.
@@ -161,7 +161,7 @@ class Asking:
         if isinstance(flight, Bulk):
             flight.whole = False
 
-    def _batch(self, channel: Channel, kind: int, timeout: float | None, *, attempt: int) -> tuple[Batch, float]:
+    def _batch(self, channel: Channel, kind: int, timeout: Duration | None, *, attempt: int) -> tuple[Batch, float]:
         timeout_s = self._timeout_s if timeout is None else check_timeout(timeout)
         if attempt:
             batch = channel.open_batch(self, kind, self.name, attempt=attempt)

@@ -17,7 +17,7 @@ from zmcache.cache import Cache, Topology
 from zmcache.cache.raw import Raw
 from zmcache.client.group import ClientRaw
 from zmcache.client.route import AnyRoute, OwnerRoute, Route
-from zmcache.core.calls import DEFAULT_TIMEOUT_S, check_timeout
+from zmcache.core.calls import DEFAULT_TIMEOUT_S, Duration, check_timeout
 from zmcache.core.ring import Epoch, Member, Ring
 from zmcache.core.wire import CLEAR, STATS, TOPOLOGY, Figures, Limits, Members, Reply
 from zmcache.deadlines import Deadlines
@@ -99,7 +99,7 @@ class Client(Cache):
         assert self._wake is not None
         return ClientRaw(name, self._route, self._timeout_s, self._wake.set, self._clear)
 
-    async def _clear(self, group: str, timeout: float | None) -> None:
+    async def _clear(self, group: str, timeout: Duration | None) -> None:
         mesh = self._ready()
         deadline_s = mesh.clock() + (self._timeout_s if timeout is None else check_timeout(timeout))
         if not mesh.ring:
@@ -110,13 +110,13 @@ class Client(Cache):
             if isinstance(answer, BaseException):
                 raise answer
 
-    async def topology(self, *, timeout: float | None = None) -> Topology:
+    async def topology(self, *, timeout: Duration | None = None) -> Topology:
         """Ask a node who is in the cluster. Raises `PeerUnavailable` when none answers."""
         mesh = self._ready()
         deadline_s = mesh.clock() + (self._timeout_s if timeout is None else check_timeout(timeout))
         return _topology(await self._any_answer(mesh, self._candidates(mesh), TOPOLOGY, deadline_s))
 
-    async def statistics(self, *, timeout: float | None = None) -> dict[str, dict[str, float]]:
+    async def statistics(self, *, timeout: Duration | None = None) -> dict[str, dict[str, float]]:
         """The counters of every node that answers, by node id; see `zmcache stats` for their names."""
         mesh = self._ready()
         deadline_s = mesh.clock() + (self._timeout_s if timeout is None else check_timeout(timeout))
@@ -251,7 +251,7 @@ def make_client(
     make_transport: Callable[[], Transport],
     *,
     route: str = "owner",
-    timeout: float = DEFAULT_TIMEOUT_S,
+    timeout: Duration = DEFAULT_TIMEOUT_S,
     connect_timeout: float = 5.0,
     limits: Limits | None = None,
     on_error: str = "raise",

@@ -9,6 +9,7 @@ from zmcache.cache.raw import Told
 from zmcache.client.asking import Asking
 from zmcache.client.bulk import discard, found_in
 from zmcache.client.route import Route
+from zmcache.core.calls import Duration
 from zmcache.core.wire import FILL, FROM_LOADER, IS_NONE, Change, check_key
 from zmcache.errors import ZmcacheError
 
@@ -22,7 +23,7 @@ class ClientRaw:
         route: Route,
         timeout_s: float,
         on_unreachable: Callable[[], None],
-        clear: Callable[[str, float | None], Awaitable[None]],
+        clear: Callable[[str, Duration | None], Awaitable[None]],
     ) -> None:
         """``on_unreachable`` is called when a node could not be reached: the ring may have changed."""
         self.name = name
@@ -40,7 +41,7 @@ class ClientRaw:
         self._peeking.forgo(key)
 
     async def get_many(
-        self, keys: Iterable[str], timeout: float | None
+        self, keys: Iterable[str], timeout: Duration | None
     ) -> tuple[dict[str, bytes | None], dict[str, ZmcacheError]]:
         """See `Raw.get_many`."""
         wanted = self._checked(keys)
@@ -86,7 +87,7 @@ class ClientRaw:
                 check_key(key, limit)
         return list(dict.fromkeys(wanted))
 
-    async def change(self, change: Change, timeout: float | None) -> Told:
+    async def change(self, change: Change, timeout: Duration | None) -> Told:
         """See `Raw.change`."""
         self._peeking.fence(change.key)
         errand = self._asking.begin(change, timeout)
@@ -99,7 +100,7 @@ class ClientRaw:
         finally:
             self._fence(change.key)
 
-    async def change_many(self, changes: Sequence[Change], timeout: float | None) -> list[Told | ZmcacheError]:
+    async def change_many(self, changes: Sequence[Change], timeout: Duration | None) -> list[Told | ZmcacheError]:
         """See `Raw.change_many`."""
         for change in changes:
             self._peeking.fence(change.key)
@@ -123,7 +124,7 @@ class ClientRaw:
         """See `Raw.post`."""
         self._asking.post(change)
 
-    async def clear(self, timeout: float | None) -> None:
+    async def clear(self, timeout: Duration | None) -> None:
         """See `Raw.clear`."""
         await self._clear(self.name, timeout)
 

@@ -1,29 +1,55 @@
-"""The interface of a codec, and the border to other people's.
+"""What a codec is, and the two ways in which it can fail.
 
-A value that cannot be carried is the caller's mistake: `InvalidValue`, before anything is sent. Bytes that cannot be read are nobody's who asks: an
-older version of the program stored them, or another codec. They are a miss, so `Undecodable` never reaches a program.
+What cannot be encoded is the caller's mistake and is told to it: `InvalidValue`. What cannot be decoded is nobody's: an entry of an older
+version of the program, or of another. Whoever asked for it gets a miss, never a piece of it, so `Undecodable` is not among the errors that
+callers see.
 """
 
 from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
+from zmcache.errors import InvalidValue
+
 T = TypeVar("T")
 
 
 class Undecodable(Exception):
-    """Bytes that this codec did not make, or would not make today."""
+    """These bytes are no value of this codec. The group takes it for a miss, and counts it."""
 
 
 class Codec(Protocol[T]):
-    """Values to bytes and back. None never reaches it: that is marked in the entry."""
+    """How the values of a group become bytes, and bytes values."""
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """What it is called in errors."""
 
-    def encode(self, value: T) -> bytes:
-        """Raises `InvalidValue`, naming the type that cannot be carried."""
+    def encode(self, value: T, /) -> bytes:
+        """The bytes to keep. Raises `InvalidValue`, which names the type that cannot be carried and says why."""
 
-    def decode(self, data: bytes) -> T:
-        """Raises `Undecodable`."""
+    def decode(self, data: bytes, /) -> T:
+        """The value again. Raises `Undecodable` for whatever `encode` has not made, and nothing else."""
+
+
+def cannot_carry(codec: str, value: object, why: str | Exception) -> InvalidValue:
+    """The error of a codec that was given a value it cannot carry."""
+    return InvalidValue(f"the codec {codec} cannot carry {type_name(type(value))}: {one_line(why)}")
+
+
+def cannot_read(codec: str, why: str | Exception) -> Undecodable:
+    """The error of a codec that was given bytes it has not made."""
+    return Undecodable(f"not an entry of the codec {codec}: {one_line(why)}")
+
+
+def type_name(kind: object) -> str:
+    """A type as its program writes it."""
+    return kind.__qualname__ if isinstance(kind, type) and not hasattr(kind, "__origin__") else one_line(repr(kind))
+
+
+def one_line(why: str | Exception) -> str:
+    """Short, on one line, and never empty. msgspec's longer errors have their point in the last line."""
+    text = why if isinstance(why, str) else str(why) or type(why).__name__
+    lines = text.strip().splitlines()
+    line = lines[-1] if lines else text
+    return line if len(line) <= 200 else f"{line[:197]}..."

@@ -1,4 +1,8 @@
-"""What the calls of a client and of an embedded node have in common: their defaults, their arguments, and what a fetch returns."""
+"""What the calls of a client and of an embedded node have in common: their defaults, their arguments, and what a fetch returns.
+
+A duration is given as seconds, as text in the units of the configs (`zmcache.core.units`), or as a timedelta; which of them may be zero
+or None is each argument's own to say. Numbers are looked at first: they are the usual case, and on the way of every call.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
-from zmcache.core.units import parse_duration
+from zmcache.core.units import MAX_DURATION_S, found, parse_duration
 from zmcache.core.wire import DUE, FOREVER, FROM_HOT, FROM_LOADER, FROM_OWNER, IS_NONE, MAX_TTL_MS, STALE, TTL_DEFAULT
 from zmcache.errors import InvalidTtl, RequestError
 
@@ -22,7 +26,8 @@ class Unset(Enum):
 
 
 UNSET: Final = Unset.UNSET
-Ttl: TypeAlias = float | str | timedelta | Literal[Unset.UNSET] | None
+Duration: TypeAlias = float | str | timedelta
+Ttl: TypeAlias = Duration | Literal[Unset.UNSET] | None
 
 SOURCES: Final = {
     FROM_OWNER: "owner",
@@ -54,53 +59,66 @@ MAX_TIMEOUT_S: Final = 365 * 86400.0
 
 
 def ttl_to_ms(ttl: Ttl) -> int:
-    """A ``ttl=`` argument as it stands in a frame: seconds, text such as "1h30m", a timedelta. Raises `InvalidTtl` unless it is None, left out,
-    or above zero and finite.
-    """
+    """A ``ttl=`` argument as it stands in a frame. Raises `InvalidTtl` unless it is None, left out, or above zero and finite."""
     if ttl is UNSET:
         return TTL_DEFAULT
     if ttl is None:
         return FOREVER
-    try:
-        seconds = _in_seconds(ttl)
-    except ValueError as exc:
-        raise InvalidTtl(str(exc)) from None
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        raise InvalidTtl(f"an expiry is a number of seconds, a timedelta or None, not {type(ttl).__name__}")
+    seconds = _seconds_in(ttl)
+    if seconds is None:
+        raise InvalidTtl(
+            f"an expiry is a number of seconds, text such as '1h30m', a timedelta or None (never), not {_told(ttl)}"
+        )
     # Comparisons alone: a whole number may be too large for every other operation.
     if not 0 < seconds <= MAX_TTL_MS / 1000:
-        raise InvalidTtl(
-            f"an expiry of {_told(seconds)} s; it must be above zero and at most a hundred years (None: never)"
-        )
+        raise InvalidTtl(f"an expiry is above zero and at most a hundred years (None: never), not {_told(ttl)}")
     return math.ceil(seconds * 1000)
 
 
-def seconds_of(value: float | str | timedelta, what: str) -> float:
-    """Another duration that a caller gives, ``what=``. Raises `RequestError` unless it is above zero and finite."""
-    try:
-        seconds = _in_seconds(value)
-    except ValueError as exc:
-        raise RequestError(f"{what}: {exc}") from None
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= MAX_TTL_MS / 1000:
+def check_timeout(timeout: Duration) -> float:
+    """A ``timeout=`` argument in seconds. Raises `RequestError` unless it is a duration above zero, a year at most."""
+    seconds = _seconds_in(timeout)
+    if seconds is None or not 0 < seconds <= MAX_TIMEOUT_S:
         raise RequestError(
-            f"{what} is a number of seconds above zero, text such as '1h30m' or a timedelta, not {_told(value)}"
+            f"a timeout is a number of seconds, or text such as '50ms', above zero, a year at most, not {_told(timeout)}"
         )
-    return seconds
+    return float(seconds)
 
 
-def _in_seconds(value: float | str | timedelta) -> float:
-    if isinstance(value, str):
+def seconds_of(value: Duration, what: str) -> float:
+    """Any other duration that a caller gives, in seconds. ``what`` begins the error's text: ``a lease``.
+
+    Raises `RequestError` unless it is above zero and at most a hundred years.
+    """
+    seconds = _seconds_in(value)
+    if seconds is None or not 0 < seconds <= MAX_DURATION_S:
+        raise RequestError(
+            f"{what} is a number of seconds, text such as '1h30m' or a timedelta, above zero, not {_told(value)}"
+        )
+    return float(seconds)
+
+
+def _seconds_in(value: object) -> float | None:
+    """The number a duration comes to, not yet held against any bound; None where it is no duration at all."""
+    if isinstance(value, (int, float)):
+        return None if isinstance(value, bool) else value
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if not isinstance(value, str):
+        return None
+    try:
         return parse_duration(value)
-    return value.total_seconds() if isinstance(value, timedelta) else value
-
-
-def check_timeout(timeout: float) -> float:
-    """Return a ``timeout=`` argument. Raises `RequestError` unless it is a number of seconds above zero, a year at most."""
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout <= MAX_TIMEOUT_S:
-        raise RequestError(f"a timeout is a finite number of seconds above zero, a year at most, not {_told(timeout)}")
-    return timeout
+    except ValueError:
+        return None
 
 
 def _told(value: object) -> str:
-    """As text, unless it is a number whose digits nobody wants to read (or Python refuses to write)."""
+    """What was given, in one short line."""
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():g} s"
+    if isinstance(value, str) or value is None:
+        return found(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return type(value).__name__
+    # Python itself refuses to write the digits of the largest.
     return "that many" if isinstance(value, int) and abs(value) >= 10**20 else repr(value)

@@ -61,6 +61,13 @@ from zmcache.errors import InvalidKey, InvalidTtl, InvalidValue, ValueTooLarge
 # Where a value may be an old one, and an old one may be None.
 _OLD_VALUES: Final = frozenset({STALE, DUE, LEASED})
 
+# What a caller who gave something near to bytes may do.
+_HINTS: Final[dict[type, str]] = {
+    str: "; encode it, or give the group a codec",
+    bytearray: ", which may change later; copy it: bytes(value)",
+    memoryview: ", which may change later; copy it: bytes(value)",
+}
+
 
 def check_key(key: object, limit: int) -> None:
     """Raise `InvalidKey` unless ``key`` is text of 1 to ``limit`` UTF-8 bytes."""
@@ -85,7 +92,7 @@ def check_key(key: object, limit: int) -> None:
 def check_value(value: object, limit: int) -> None:
     """Raise `InvalidValue` or `ValueTooLarge` unless ``value`` is at most ``limit`` bytes."""
     if type(value) is not bytes:
-        raise InvalidValue(f"a value is bytes, not {type(value).__name__}")
+        raise InvalidValue(f"a value is bytes, not {type(value).__name__}{_HINTS.get(type(value), '')}")
     if len(value) > limit:
         raise ValueTooLarge(size=len(value), limit=limit)
 

@@ -15,6 +15,7 @@ All I/O is done by one event loop in a thread of the connection's own; functions
 from __future__ import annotations
 
 from zmcache import connecting
+from zmcache.core.calls import Duration
 from zmcache.core.wire import Limits
 from zmcache.sync.cached import BoundSyncCached, SyncCached
 from zmcache.sync.door import SyncCache
@@ -26,8 +27,8 @@ __all__ = ["BoundSyncCached", "SyncCache", "SyncCached", "SyncGroup", "connect"]
 def connect(
     address: str,
     *,
-    timeout: float | str | None = None,
-    connect_timeout: float | str | None = None,
+    timeout: Duration | None = None,
+    connect_timeout: Duration | None = None,
     on_error: str | None = None,
     route: str | None = None,
     busy_poll: float | None = None,

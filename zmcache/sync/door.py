@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar, overload
 
 from zmcache.cache import Cache, CacheGroup, Topology
 from zmcache.codecs import Codec
+from zmcache.core.calls import Duration
 from zmcache.core.ring import Ring
 from zmcache.sync.bridge import Bridge
 from zmcache.sync.documenting import documented_as
@@ -98,8 +99,8 @@ class SyncCache:
     def ring(self) -> Ring:
         return self._bridge.run_nowait(self._cache.ring)
 
-    def topology(self, *, timeout: float | None = None) -> Topology:
+    def topology(self, *, timeout: Duration | None = None) -> Topology:
         return self._bridge.run(self._cache.topology, timeout=timeout)
 
-    def statistics(self, *, timeout: float | None = None) -> dict[str, dict[str, float]]:
+    def statistics(self, *, timeout: Duration | None = None) -> dict[str, dict[str, float]]:
         return self._bridge.run(self._cache.statistics, timeout=timeout)

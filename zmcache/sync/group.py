@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any, Final, Generic, ParamSpec, TypeVar, overload
 
 from zmcache.cache import CacheGroup
-from zmcache.cache.making import DEFAULT_LEASE_S, Duration, making
-from zmcache.core.calls import UNSET, Item, Ttl
+from zmcache.cache.making import DEFAULT_LEASE_S, making
+from zmcache.core.calls import UNSET, Duration, Item, Ttl
 from zmcache.core.keys import Keys
 from zmcache.core.wire import FROM_LOADER, IS_NONE
 from zmcache.errors import MeshError, RequestError
@@ -44,10 +44,10 @@ class SyncGroup(Generic[T]):
         return self._group.undecodable
 
     @overload
-    def get(self, key: str, *, timeout: float | None = None) -> T | None: ...
+    def get(self, key: str, *, timeout: Duration | None = None) -> T | None: ...
     @overload
-    def get(self, key: str, default: D, *, timeout: float | None = None) -> T | D: ...
-    def get(self, key: str, default: object = None, *, timeout: float | None = None) -> object:
+    def get(self, key: str, default: D, *, timeout: Duration | None = None) -> T | D: ...
+    def get(self, key: str, default: object = None, *, timeout: Duration | None = None) -> object:
         call = Call(self._bridge, partial(self._raw_get, key, timeout), self._finish_get)
         call.on_cancel = partial(self._forgo, key)
         try:
@@ -68,31 +68,33 @@ class SyncGroup(Generic[T]):
         self._group._away.note(self.name, error)
         return _MISS
 
-    def fetch(self, key: str, *, timeout: float | None = None) -> Item[T | None] | None:
+    def fetch(self, key: str, *, timeout: Duration | None = None) -> Item[T | None] | None:
         return self._bridge.run(self._group.fetch, key, timeout=timeout)
 
-    def get_many(self, keys: Iterable[str], *, timeout: float | None = None) -> dict[str, T]:
+    def get_many(self, keys: Iterable[str], *, timeout: Duration | None = None) -> dict[str, T]:
         return self._bridge.run(self._group.get_many, list(keys), timeout=timeout)
 
-    def gets(self, key: str, *, timeout: float | None = None) -> tuple[T | None, int] | None:
+    def gets(self, key: str, *, timeout: Duration | None = None) -> tuple[T | None, int] | None:
         return self._bridge.run(self._group.gets, key, timeout=timeout)
 
-    def set(self, key: str, value: T | None, *, ttl: Ttl = UNSET, timeout: float | None = None) -> None:
+    def set(self, key: str, value: T | None, *, ttl: Ttl = UNSET, timeout: Duration | None = None) -> None:
         self._bridge.run(self._group.set, key, value, ttl=ttl, timeout=timeout)
 
-    def set_many(self, values: Mapping[str, T | None], *, ttl: Ttl = UNSET, timeout: float | None = None) -> list[str]:
+    def set_many(
+        self, values: Mapping[str, T | None], *, ttl: Ttl = UNSET, timeout: Duration | None = None
+    ) -> list[str]:
         return self._bridge.run(self._group.set_many, dict(values), ttl=ttl, timeout=timeout)
 
-    def add(self, key: str, value: T | None, *, ttl: Ttl = UNSET, timeout: float | None = None) -> bool:
+    def add(self, key: str, value: T | None, *, ttl: Ttl = UNSET, timeout: Duration | None = None) -> bool:
         return self._bridge.run(self._group.add, key, value, ttl=ttl, timeout=timeout)
 
-    def delete(self, key: str, *, timeout: float | None = None) -> bool:
+    def delete(self, key: str, *, timeout: Duration | None = None) -> bool:
         return self._bridge.run(self._group.delete, key, timeout=timeout)
 
-    def delete_many(self, keys: Iterable[str], *, timeout: float | None = None) -> int:
+    def delete_many(self, keys: Iterable[str], *, timeout: Duration | None = None) -> int:
         return self._bridge.run(self._group.delete_many, list(keys), timeout=timeout)
 
-    def touch(self, key: str, *, ttl: Ttl = UNSET, timeout: float | None = None) -> bool:
+    def touch(self, key: str, *, ttl: Ttl = UNSET, timeout: Duration | None = None) -> bool:
         return self._bridge.run(self._group.touch, key, ttl=ttl, timeout=timeout)
 
     def incr(
@@ -102,16 +104,16 @@ class SyncGroup(Generic[T]):
         *,
         initial: int | None = None,
         ttl: Ttl = UNSET,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
     ) -> int | None:
         return self._bridge.run(self._group.incr, key, delta, initial=initial, ttl=ttl, timeout=timeout)
 
     def cas(
-        self, key: str, value: T | None, token: int, *, ttl: Ttl = UNSET, timeout: float | None = None
+        self, key: str, value: T | None, token: int, *, ttl: Ttl = UNSET, timeout: Duration | None = None
     ) -> bool | None:
         return self._bridge.run(self._group.cas, key, value, token, ttl=ttl, timeout=timeout)
 
-    def clear(self, *, timeout: float | None = None) -> None:
+    def clear(self, *, timeout: Duration | None = None) -> None:
         self._bridge.run(self._group.clear, timeout=timeout)
 
     def get_or_set(
@@ -123,7 +125,7 @@ class SyncGroup(Generic[T]):
         stale_ttl: Duration | None = None,
         stale_if_error: Duration | None = None,
         lease: Duration = DEFAULT_LEASE_S,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
     ) -> T:
         work = self._checked(key, fill)
         return self._bridge.run_lending(
@@ -147,7 +149,7 @@ class SyncGroup(Generic[T]):
         stale_ttl: Duration | None = None,
         stale_if_error: Duration | None = None,
         lease: Duration = DEFAULT_LEASE_S,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
     ) -> Item[T]:
         work = self._checked(key, fill)
         return self._bridge.run_lending(
@@ -180,7 +182,7 @@ class SyncGroup(Generic[T]):
         negative_ttl: Ttl = UNSET,
         condition: Callable[[Any], object] | None = None,
         lease: Duration = DEFAULT_LEASE_S,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
     ) -> Callable[[Callable[P, R]], SyncCached[P, R]]:
         how = making(
             ttl=ttl,

@@ -13,7 +13,7 @@ from typing import Final, Self
 from zmcache.cache import Cache
 from zmcache.client import make_client
 from zmcache.config import NodeConfig, NodeSettings
-from zmcache.core.calls import DEFAULT_TIMEOUT_S, check_timeout
+from zmcache.core.calls import DEFAULT_TIMEOUT_S, Duration, check_timeout
 from zmcache.core.ring import Ring
 from zmcache.errors import ConfigError, LifecycleError
 from zmcache.node import Node
@@ -86,7 +86,7 @@ class Cluster:
     async def connect(
         self,
         *,
-        timeout: float = DEFAULT_TIMEOUT_S,
+        timeout: Duration = DEFAULT_TIMEOUT_S,
         on_error: str = "raise",
         route: str = "owner",
         nodes: Iterable[str] | None = None,

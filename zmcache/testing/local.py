@@ -8,7 +8,7 @@ from typing import Any, Self
 import msgspec
 
 from zmcache.config import GroupConfig
-from zmcache.core.calls import DEFAULT_TIMEOUT_S, check_timeout
+from zmcache.core.calls import DEFAULT_TIMEOUT_S, Duration, check_timeout
 from zmcache.core.settings import GroupSettings
 from zmcache.inprocess import InProcess
 from zmcache.testing.clock import Clock
@@ -43,7 +43,7 @@ def local(
     groups: Groups = None,
     loaders: Loaders = None,
     batch: Batch = False,
-    timeout: float = DEFAULT_TIMEOUT_S,
+    timeout: Duration = DEFAULT_TIMEOUT_S,
     on_error: str = "raise",
     **settings: Any,
 ) -> LocalCache:
