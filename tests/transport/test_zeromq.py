@@ -306,6 +306,22 @@ def test_a_socket_file_works_like_a_port(play_zmq: Play, tmp_path_factory: pytes
     play_zmq(scenario)
 
 
+def test_a_socket_file_in_use_is_refused_and_one_left_behind_is_not(
+    play_zmq: Play, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    endpoint = f"ipc://{tmp_path_factory.mktemp('s')}/node"
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(endpoint.removeprefix("ipc://"))
+
+    async def scenario(world: ZmqWorld) -> None:
+        echo(world.transport(), endpoint)
+        with pytest.raises(ConfigError, match=r"cannot listen on ipc://.*: Address already in use"):
+            world.transport().listen(endpoint, lambda peer, frame: None)
+        await assert_serves(world, endpoint)
+
+    play_zmq(scenario)
+
+
 def test_an_address_of_another_machine_cannot_be_listened_on(play_zmq: Play) -> None:
     async def scenario(world: ZmqWorld) -> None:
         with pytest.raises(ConfigError, match=r"tcp://192\.0\.2\.1:7401: "):

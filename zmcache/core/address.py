@@ -18,7 +18,8 @@ from zmcache.errors import ConfigError
 _DURATIONS: Final = frozenset({"timeout", "connect_timeout", "busy_poll"})
 _CHOICES: Final = {"route": ("owner", "any"), "on_error": ("raise", "miss")}
 _OPTIONS: Final = (*sorted(_DURATIONS), *_CHOICES)
-_SOCKETS: Final = ("tcp://", "ipc://", "mem://")
+# What fits, with the zero behind it, into the sun_path of Linux (unix(7)).
+_PATH_BYTES: Final = 107
 
 
 class Address(NamedTuple):
@@ -64,12 +65,20 @@ def _endpoint(part: str) -> str:
     if part.startswith("tcp://"):
         return _host(part.removeprefix("tcp://"))
     if part.startswith("ipc://"):
-        if not part.removeprefix("ipc://").strip("/"):
-            raise ConfigError("expected ipc:// and the path of a socket")
-        return part
+        return _socket(part)
     if "://" in part:
         raise ConfigError(f"expected mem://, zmcache://, ipc:// or host:port, found {part!r}")
     return _host(part)
+
+
+def _socket(part: str) -> str:
+    """``ipc://path`` as an endpoint. What libzmq would only ever try again, and never say, is said here."""
+    path = part.removeprefix("ipc://").rstrip("/")  # the / before a ?, which is no part of a socket's name
+    if not path:
+        raise ConfigError("expected ipc:// and the path of a socket")
+    if len(path.encode(errors="surrogatepass")) > _PATH_BYTES:
+        raise ConfigError(f"expected the path of a socket, of {_PATH_BYTES} bytes at most, found {part!r}")
+    return f"ipc://{path}"
 
 
 def _host(part: str) -> str:

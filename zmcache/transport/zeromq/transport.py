@@ -85,6 +85,7 @@ class ZmqTransport:
         socket = self._socket(zmq.ROUTER)
         with _closed_on_failure(socket, f"listen on {endpoint}"):
             set_router_options(socket, self._settings, host)
+            _check_free(endpoint)
             socket.bind(_bindable(endpoint, host))
             bound = socket.getsockopt_string(zmq.LAST_ENDPOINT)
             listener = RouterListener(self._owner, socket, bound, on_frame, self._settings, self._counters)
@@ -140,6 +141,26 @@ def _host_of(endpoint: str, *, lowest_port: int) -> str:
     if not match or not lowest_port <= int(match["port"]) <= 65_535:
         raise ConfigError(f"{endpoint}: expected tcp://host:port (an IPv6 address in brackets) or ipc://path")
     return match["host"]
+
+
+def _check_free(endpoint: str) -> None:
+    """Raises `ConfigError` where somebody listens at a socket's path: libzmq would remove the file and take over what is asked there.
+
+    Whoever takes the path between this look and the bind is still overtaken. A file that nobody listens on, left by a process that has ended,
+    is in nobody's way. The system itself refuses a name behind ``@``, which is no file, when it is taken.
+    """
+    path = endpoint.removeprefix("ipc://")
+    if path == endpoint or path.startswith("@"):
+        return
+    with system_sockets.socket(system_sockets.AF_UNIX) as probe:
+        probe.setblocking(False)  # a full backlog is an answer as well
+        try:
+            probe.connect(path)
+        except BlockingIOError:
+            pass
+        except OSError:
+            return  # nobody there; or a path that cannot be, of which libzmq says more
+    raise ConfigError(f"cannot listen on {endpoint}: Address already in use")
 
 
 def _bindable(endpoint: str, host: str) -> str:
