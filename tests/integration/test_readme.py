@@ -45,6 +45,12 @@ def test_the_client_example_prints_what_its_comments_say(folder: Path) -> None:
     assert deleted == "True"
 
 
+def test_the_cached_example_makes_its_value_once(folder: Path) -> None:
+    made, found = run_python(example("cached"), folder=folder)
+    assert made == "asking the database"
+    assert found == "{'id': 7} {'id': 7}"
+
+
 def test_the_node_example_prints_what_its_comments_say(folder: Path) -> None:
     got, held = run_python(example("node"), folder=folder)
     assert got == held
