@@ -9,10 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from eventually import answered
+from mesh_members import rings_agree
 from processes import run_python, running
-
-import zmcache
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 PROGRAM = (EXAMPLES / "quotes.py").read_text()
@@ -38,17 +36,6 @@ def three_nodes(folder: Path, *, over: str) -> Iterator[list[str]]:
         endpoints = [up.wait_line(rf"\| {name} serves at (\S+) ")[1] for name in NODES]
         asyncio.run(rings_agree(endpoints))
         yield endpoints
-
-
-async def rings_agree(endpoints: list[str]) -> None:
-    async def sizes() -> list[int]:
-        found = []
-        for endpoint in endpoints:
-            async with zmcache.connect(endpoint) as cache:
-                found.append(len(cache.ring().members))
-        return found
-
-    await answered(sizes, lambda found: found == [3, 3, 3], what="each sees three", within_s=20)
 
 
 def test_it_says_what_its_calls_do(in_process: list[str]) -> None:
