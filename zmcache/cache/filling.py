@@ -226,7 +226,12 @@ class Filling(Generic[T]):
             # The value is there; that it could not be kept is nothing that its caller can do anything about.
             self._away.failures += 1
             self._log("what was made for %r could not be stored: %s: %s", key, type(error).__name__, error)
+            self._raw.post(Change(RELEASE, key, token=token))
             life_ms = -1
+        except asyncio.CancelledError:
+            # Behind the value, which is on its way, and may come too late to be taken.
+            self._raw.post(Change(RELEASE, key, token=token))
+            raise
         return Made(value, "fill", life_ms)
 
     def _to_put(self, key: str, value: T | None, how: Making, token: int, took_s: float) -> Change | None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from weakref import ref
 
 from zmcache.cache.raw import Row, Told
@@ -30,6 +30,8 @@ from zmcache.peers.channel import Channel
 from zmcache.tracing import traceparent
 
 _DEADLINE: Final = "no answer within the call's deadline"
+_LATE_S: Final = 1.0
+"""A lease that is granted too late for its asker has to be given back, or all others would wait for its end: so its answer is awaited longer."""
 
 
 class Asking:
@@ -144,7 +146,9 @@ class Asking:
         self.fence(key)
         batch, deadline_s = self._batch(self._channel(key), change.kind, timeout, attempt=0)
         errand: Flight = [key, batch, future, deadline_s, change]
-        batch.add_change(change, errand, deadline_s)
+        if change.kind == FILL:
+            self._deadlines.add(deadline_s, partial(_expire, ref(future)))
+        batch.add_change(change, errand, _awaited_until(change, deadline_s))
         return errand
 
     def post(self, change: Change) -> None:
@@ -266,7 +270,7 @@ class Asking:
             # Not the latest of its callers' deadlines: the first caller, and its neighbours here, have no timer but the batch's.
             batch.add(flight[0], flight, flight[3])
         else:
-            batch.add_change(flight[4], flight, flight[3])
+            batch.add_change(flight[4], flight, _awaited_until(flight[4], flight[3]))
 
     def _outlive(self, flight: Flight) -> None:
         """The first caller's time is up; those who joined later and have time left are asked for anew."""
@@ -286,13 +290,17 @@ class Asking:
             batch.add(key, rest, max(rest[3::2]))
 
 
+def _awaited_until(change: Change, deadline_s: float) -> float:
+    return deadline_s + _LATE_S if change.kind == FILL else deadline_s
+
+
 def _fail(flight: Flight, error: ZmcacheError) -> None:
     for future in flight[2::2]:
         if isinstance(future, asyncio.Future) and not future.done():
             future.set_exception(error)
 
 
-def _expire(waiting: ref[asyncio.Future[Row]]) -> None:
+def _expire(waiting: ref[asyncio.Future[Any]]) -> None:
     future = waiting()
     if future is not None and not future.done():
         future.set_exception(DeadlineExceeded(_DEADLINE))

@@ -64,6 +64,8 @@ class Bulk:
     def forgo(self) -> None:
         """The call was cancelled. Unless others have joined, or it has split, the node is told."""
         if not self._joined and not self.futures and self._batch.unanswered:
+            # The answer may be under way already.
+            self.whole = False
             for key in self.keys:
                 if self._table.get(key) is self:
                     del self._table[key]

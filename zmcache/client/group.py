@@ -11,7 +11,7 @@ from zmcache.client.bulk import discard, found_in
 from zmcache.client.route import Route
 from zmcache.core.calls import Duration
 from zmcache.core.wire import FILL, FROM_LOADER, IS_NONE, Change, check_key
-from zmcache.errors import ZmcacheError
+from zmcache.errors import DeadlineExceeded, ZmcacheError
 
 
 class ClientRaw:
@@ -93,7 +93,7 @@ class ClientRaw:
         errand = self._asking.begin(change, timeout)
         try:
             return await errand[2]  # type: ignore[no-any-return]  # the future of a Told
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, DeadlineExceeded):
             if change.kind == FILL:
                 errand[1].channel.forgo(errand[1], errand)
             raise

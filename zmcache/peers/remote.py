@@ -10,19 +10,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import Final
 
 from zmcache.core.flight import Outcome, Waiter, failure
-from zmcache.core.wire import FILLS, FIRST_ERROR, FORWARDED, GET, Answer, Change
+from zmcache.core.wire import FILLS, FIRST_ERROR, FORWARDED, GET, LEASED, LEASED_NONE, RELEASE, Answer, Change
 from zmcache.errors import PeerUnavailable, ZmcacheError, from_code
 from zmcache.peers.batch import Batch, undone
 from zmcache.peers.channel import Channel
 from zmcache.peers.mesh import Mesh
 
+_RELEASE_S: Final = 1.0
+
 
 class _Errand:
     """One key's request, kept whole so that it can be asked again elsewhere; ``batch`` is the one it went with."""
 
-    __slots__ = ("batch", "change", "deadline_s", "flags", "group", "on_answer", "trace")
+    __slots__ = ("batch", "change", "deadline_s", "flags", "given_up", "group", "on_answer", "trace")
 
     def __init__(
         self, group: str, change: Change, deadline_s: float, on_answer: Waiter, trace: str | None, flags: int
@@ -30,6 +33,7 @@ class _Errand:
         self.group, self.change, self.deadline_s = group, change, deadline_s
         self.on_answer, self.trace, self.flags = on_answer, trace, flags
         self.batch: Batch | None = None
+        self.given_up = False
 
 
 class RemotePeers:
@@ -68,6 +72,7 @@ class RemotePeers:
     def give_up(self, asked: object) -> None:
         """See `zmcache.group.Peers`."""
         if isinstance(asked, _Errand) and asked.batch is not None:
+            asked.given_up = True
             asked.batch.channel.forgo(asked.batch, asked)
 
     def _ask_owner(self, errand: _Errand) -> _Errand:
@@ -112,6 +117,11 @@ class RemotePeers:
         for errand, status, value, life_ms, token in batch.fill(answer):
             if status >= FIRST_ERROR:
                 self._failed(batch, errand, from_code(status, str(value)), told=True)
+            elif errand.given_up and status in (LEASED, LEASED_NONE):
+                # Granted to nobody, who was cancelled meanwhile: the next one is not to wait until its time is over.
+                release = Change(RELEASE, errand.change.key, token=token)
+                soon_s = self._mesh.clock() + _RELEASE_S
+                self._ask_owner(_Errand(errand.group, release, soon_s, lambda _: None, None, FORWARDED))
             else:
                 ends_s = math.inf if life_ms < 0 else now_s + life_ms / 1000
                 errand.on_answer(Outcome(value, status, ends_s, None, token))
