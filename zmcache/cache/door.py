@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, Self, TypeVar, overload
 
 from zmcache.cache.away import Away
 from zmcache.cache.group import CacheGroup
-from zmcache.cache.raw import Raw
+from zmcache.cache.raw import CLOSED, Raw
 from zmcache.codecs import Codec, make_codec
 from zmcache.core.calls import Duration
 from zmcache.core.ring import Member, Ring
@@ -146,7 +146,7 @@ class Cache(ABC):
         if self._loop is None:
             raise LifecycleError("it is not open: use it inside `async with zmcache.connect(...) as cache`")
         if self._closed:
-            raise LifecycleError("it is closed: calls belong inside `async with zmcache.connect(...) as cache`")
+            raise LifecycleError(CLOSED)
         self._check_place()
 
     def _check_place(self) -> None:
