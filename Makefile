@@ -34,7 +34,7 @@ test: $(STAMP) ## The tests (under five minutes)
 test-all: $(STAMP) ## All tests, those that take long included
 	$(BIN)/python -m pytest
 
-check: lint types imports coverage ## Ruff, mypy --strict, import-linter, and the tests with branch coverage
+check: lint types imports coverage ## Ruff, mypy --strict, pyright, import-linter, and the tests with branch coverage
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -42,6 +42,8 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+	@# It would ask the package index for a newer one.
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 
 imports: $(STAMP)
 	$(BIN)/lint-imports --no-cache

@@ -99,10 +99,9 @@ async def one_after_another(cache: zmcache.Cache) -> None:
 
     async def raise_by(cents: int) -> None:
         while True:
-            found = await quotes.gets("ACME")
-            if found is None or found[0] is None:
+            quote, token = await quotes.gets("ACME") or (None, 0)
+            if quote is None:
                 raise LookupError("nobody quotes ACME")
-            quote, token = found
             if await quotes.cas("ACME", Quote("ACME", quote.price + cents), token, ttl="10m"):
                 return
 
@@ -113,7 +112,7 @@ async def one_after_another(cache: zmcache.Cache) -> None:
     counts = cache.group("counts")
     await counts.clear()
     sums = await asyncio.gather(*(counts.incr("trades", initial=1) for _ in range(10)))
-    print("incr:", sorted(sums), await counts.incr("trades", -4), await counts.get("trades"))
+    print("incr:", sorted(number or 0 for number in sums), await counts.incr("trades", -4), await counts.get("trades"))
     print("incr of nothing:", await counts.incr("none"))
 
 

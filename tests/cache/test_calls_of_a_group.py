@@ -245,6 +245,33 @@ def test_before_it_is_opened_after_it_is_closed_and_in_another_loop_it_says_what
     asyncio.run(still_open())
 
 
+@in_each_world
+@pytest.mark.parametrize("on_error", ["raise", "miss"])
+async def test_whoever_calls_after_the_end_is_told_so(world: World, on_error: str) -> None:
+    made = (
+        zmcache.connect("mem://", on_error=on_error)
+        if world.cluster is None
+        else world.cluster.client(on_error=on_error)
+    )
+    async with made as cache:
+        items = cache.group("items", codec="json")
+        await items.set("k", 1)
+
+        @items.cached()
+        async def cached() -> int:
+            return 1
+
+    calls: list[Any] = [
+        items.get("k"), items.fetch("k"), items.gets("k"), items.get_many(["k"]), items.set("k", 1), items.set_many({"k": 1}), items.add("k", 1),
+        items.touch("k"), items.incr("k"), items.cas("k", 1, 1), items.delete("k"), items.delete_many(["k"]), items.clear(),
+        items.get_or_set("k", lambda: 1), items.fetch_or_set("k", lambda: 1), cached(), cached.refresh(), cached.invalidate(),
+        cache.topology(), cache.statistics(),
+    ]  # fmt: skip
+    for error in await asyncio.gather(*calls, return_exceptions=True):
+        assert isinstance(error, LifecycleError)
+    assert cache.failures == 0
+
+
 def test_entries_that_nobody_asks_for_are_freed_when_they_end() -> None:
     async def main() -> None:
         async with zmcache.connect("mem://") as cache:

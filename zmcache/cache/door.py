@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple, Self, TypeVar, overload
+from typing import Any, Literal, NamedTuple, Self, TypeVar, overload
 
 from zmcache.cache.away import Away
 from zmcache.cache.group import CacheGroup
-from zmcache.cache.raw import Raw
+from zmcache.cache.raw import CLOSED, Raw
 from zmcache.codecs import Codec, make_codec
 from zmcache.core.calls import Duration
 from zmcache.core.ring import Member, Ring
@@ -67,26 +67,21 @@ class Cache(ABC):
         await self._close()
 
     @overload
-    def group(self, name: str) -> CacheGroup[bytes]: ...
+    def group(
+        self, name: str, *, codec: Literal["raw"] | None = None, compress_above: int | str | None = None
+    ) -> CacheGroup[bytes]: ...
     @overload
     def group(self, name: str, *, type: type[T], compress_above: int | str | None = None) -> CacheGroup[T]: ...
     @overload
     def group(
-        self,
-        name: str,
-        *,
-        codec: Codec[T],
-        compress_above: int | str | None = None,
-    ) -> CacheGroup[T]: ...
+        self, name: str, *, codec: Literal["msgpack", "json"], compress_above: int | str | None = None
+    ) -> CacheGroup[Any]: ...
     @overload
     def group(
-        self,
-        name: str,
-        *,
-        codec: str = "raw",
-        compress_above: int | str | None = None,
-        key: bytes | None = None,
+        self, name: str, *, codec: Literal["pickle"], key: bytes, compress_above: int | str | None = None
     ) -> CacheGroup[Any]: ...
+    @overload
+    def group(self, name: str, *, codec: Codec[T], compress_above: int | str | None = None) -> CacheGroup[T]: ...
     def group(
         self,
         name: str,
@@ -151,7 +146,7 @@ class Cache(ABC):
         if self._loop is None:
             raise LifecycleError("it is not open: use it inside `async with zmcache.connect(...) as cache`")
         if self._closed:
-            raise LifecycleError("it is closed: calls belong inside `async with zmcache.connect(...) as cache`")
+            raise LifecycleError(CLOSED)
         self._check_place()
 
     def _check_place(self) -> None:

@@ -29,7 +29,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from zmcache.cache.away import LOG_PAUSE_S, Away
 from zmcache.cache.making import Making
-from zmcache.cache.raw import Raw
+from zmcache.cache.raw import CLOSED, Raw
 from zmcache.codecs import Codec, Undecodable
 from zmcache.core.calls import SOURCES, Item
 from zmcache.core.wire import (
@@ -100,6 +100,8 @@ class Filling(Generic[T]):
         """The value of ``key``, made by ``fill`` where it is missing."""
         if (id(self._raw), key) in _under_way.get():
             raise RecursiveFill(f"the fill of {key!r} asks for {key!r} itself")
+        if self._closed:
+            raise LifecycleError(CLOSED)
         flight = self._flights.get(key)
         if flight is not None:
             return await self._wait(key, flight)
@@ -136,7 +138,7 @@ class Filling(Generic[T]):
 
     def _start(self, key: str, fill: Fill[T | None], how: Making) -> _Flight:
         if self._closed:
-            raise LifecycleError("the cache is closed")
+            raise LifecycleError(CLOSED)
         flight = self._flights[key] = _Flight(asyncio.get_running_loop().create_future())
         flight.task = asyncio.create_task(self._fly(key, flight, fill, how), name=f"zmcache fill {key[:40]}")
         return flight
@@ -158,8 +160,11 @@ class Filling(Generic[T]):
         try:
             made = await self._fill(key, fill, how)
         except asyncio.CancelledError:
-            if not flight.future.done():
-                flight.future.cancel()
+            if not flight.future.done() and self._closed:
+                # Whoever still waits was not cancelled, and must not look as if.
+                flight.future.set_exception(LifecycleError(CLOSED))
+                flight.future.exception()  # seen, though nobody may be left to see it
+            flight.future.cancel()
             raise
         except BaseException as error:
             if not flight.future.done():
@@ -178,6 +183,8 @@ class Filling(Generic[T]):
 
     async def make_anew(self, key: str, fill: Fill[T | None], how: Making) -> Made:
         """The value of ``key``, made by ``fill`` now, or by who is making it already."""
+        if self._closed:
+            raise LifecycleError(CLOSED)
         return await self._fill(key, fill, how, anew=1)
 
     async def _fill(self, key: str, fill: Fill[T | None], how: Making, *, anew: int = 0) -> Made:

@@ -6,16 +6,19 @@ This is the border between the library that programs call and the ways to reach 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Protocol, TypeAlias
+from typing import Final, NoReturn, Protocol, TypeAlias
 
 from zmcache.core.calls import Duration
 from zmcache.core.wire import Change, Limits
-from zmcache.errors import ZmcacheError
+from zmcache.errors import LifecycleError, ZmcacheError
 
 Row: TypeAlias = tuple[bytes | None, int, int]
 """Value, status, remaining life in ms (below zero: for ever), as in an ANSWER."""
 Told: TypeAlias = tuple[bytes | None, int, int, int]
 """The same, and the token of the value or of the lease, where one was asked for."""
+
+
+CLOSED: Final = "it is closed: calls belong inside `async with zmcache.connect(...) as cache`"
 
 
 class Raw(Protocol):
@@ -54,3 +57,24 @@ class Raw(Protocol):
 
     async def clear(self, timeout: Duration | None) -> None:
         """Empty the group, everywhere."""
+
+
+class Closed:
+    """What there is behind a group whose connection is closed: every call raises `LifecycleError`, whatever `on_error` says, for asking again
+    later will never help.
+    """
+
+    def __init__(self, raw: Raw) -> None:
+        self.name, self.limits = raw.name, raw.limits
+
+    async def get(self, *_: object, **__: object) -> NoReturn:
+        """See `Raw`, and so all others that are awaited."""
+        raise LifecycleError(CLOSED)
+
+    peek = get_many = change = change_many = clear = get
+
+    def forgo(self, key: str) -> None:
+        """Nobody waits."""
+
+    def post(self, change: Change) -> None:
+        """Nobody hears it."""

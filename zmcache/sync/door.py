@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, overload
 
 from zmcache.cache import Cache, CacheGroup, Topology
 from zmcache.codecs import Codec
@@ -51,26 +51,21 @@ class SyncCache:
         self._bridge.stop(self._cache.aclose)
 
     @overload
-    def group(self, name: str) -> SyncGroup[bytes]: ...
+    def group(
+        self, name: str, *, codec: Literal["raw"] | None = None, compress_above: int | str | None = None
+    ) -> SyncGroup[bytes]: ...
     @overload
     def group(self, name: str, *, type: type[T], compress_above: int | str | None = None) -> SyncGroup[T]: ...
     @overload
     def group(
-        self,
-        name: str,
-        *,
-        codec: Codec[T],
-        compress_above: int | str | None = None,
-    ) -> SyncGroup[T]: ...
+        self, name: str, *, codec: Literal["msgpack", "json"], compress_above: int | str | None = None
+    ) -> SyncGroup[Any]: ...
     @overload
     def group(
-        self,
-        name: str,
-        *,
-        codec: str = "raw",
-        compress_above: int | str | None = None,
-        key: bytes | None = None,
+        self, name: str, *, codec: Literal["pickle"], key: bytes, compress_above: int | str | None = None
     ) -> SyncGroup[Any]: ...
+    @overload
+    def group(self, name: str, *, codec: Codec[T], compress_above: int | str | None = None) -> SyncGroup[T]: ...
     def group(
         self,
         name: str,
