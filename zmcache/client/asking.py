@@ -30,8 +30,6 @@ from zmcache.peers.channel import Channel
 from zmcache.tracing import traceparent
 
 _DEADLINE: Final = "no answer within the call's deadline"
-_LATE_S: Final = 1.0
-"""A lease that is granted too late for its asker has to be given back, or all others would wait for its end: so its answer is awaited longer."""
 
 
 class Asking:
@@ -146,9 +144,9 @@ class Asking:
         self.fence(key)
         batch, deadline_s = self._batch(self._channel(key), change.kind, timeout, attempt=0)
         errand: Flight = [key, batch, future, deadline_s, change]
-        if change.kind == FILL:
+        if change.kind == FILL:  # whose batch lasts longer
             self._deadlines.add(deadline_s, partial(_expire, ref(future)))
-        batch.add_change(change, errand, _awaited_until(change, deadline_s))
+        batch.add_change(change, errand, deadline_s)
         return errand
 
     def post(self, change: Change) -> None:
@@ -164,6 +162,17 @@ class Asking:
         flight = self._flights.pop(key, None)
         if isinstance(flight, Bulk):
             flight.whole = False
+
+    def forgo_fill(self, errand: Flight) -> None:
+        """Who asked for a lease was cancelled, or has waited for long enough."""
+        future: asyncio.Future[Told] = errand[2]
+        if future.done() and not future.cancelled() and future.exception() is None:
+            # The answer came in the same turn of the loop as the cancellation.
+            _, status, _, token = future.result()
+            if status in (LEASED, LEASED_NONE):
+                self.post(Change(RELEASE, errand[0], token=token))
+        else:
+            errand[1].channel.forgo(errand[1], errand)
 
     def _batch(self, channel: Channel, kind: int, timeout: Duration | None, *, attempt: int) -> tuple[Batch, float]:
         timeout_s = self._timeout_s if timeout is None else check_timeout(timeout)
@@ -270,7 +279,7 @@ class Asking:
             # Not the latest of its callers' deadlines: the first caller, and its neighbours here, have no timer but the batch's.
             batch.add(flight[0], flight, flight[3])
         else:
-            batch.add_change(flight[4], flight, _awaited_until(flight[4], flight[3]))
+            batch.add_change(flight[4], flight, flight[3])
 
     def _outlive(self, flight: Flight) -> None:
         """The first caller's time is up; those who joined later and have time left are asked for anew."""
@@ -288,10 +297,6 @@ class Asking:
             self._flights.setdefault(key, rest)
             batch = rest[1] = self._route.channel(key).open_batch(self, GET, self.name, flags=self._flags)
             batch.add(key, rest, max(rest[3::2]))
-
-
-def _awaited_until(change: Change, deadline_s: float) -> float:
-    return deadline_s + _LATE_S if change.kind == FILL else deadline_s
 
 
 def _fail(flight: Flight, error: ZmcacheError) -> None:

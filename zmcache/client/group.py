@@ -95,7 +95,7 @@ class ClientRaw:
             return await errand[2]  # type: ignore[no-any-return]  # the future of a Told
         except (asyncio.CancelledError, DeadlineExceeded):
             if change.kind == FILL:
-                errand[1].channel.forgo(errand[1], errand)
+                self._asking.forgo_fill(errand)
             raise
         finally:
             self._fence(change.key)

@@ -8,7 +8,7 @@ else is per batch.
 from __future__ import annotations
 
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from zmcache.core import wire
 from zmcache.core.ring import Epoch
@@ -16,6 +16,8 @@ from zmcache.errors import DeadlineExceeded, OutcomeUnknown, PeerUnavailable, Zm
 
 if TYPE_CHECKING:
     from zmcache.peers.channel import Channel
+
+_LATE_S: Final = 1.0
 
 
 class Consumer(Protocol):
@@ -139,8 +141,15 @@ class Batch:
             self.unanswered -= len(positions)
         return positions
 
+    @property
+    def ends_s(self) -> float:
+        """When nothing more is expected. A lease that is granted too late for its asker has to be given back, or all others would wait for its
+        end: so its answer is awaited for longer than its asker waits.
+        """
+        return self.deadline_s + _LATE_S if self.kind == wire.FILL else self.deadline_s
+
     def expire(self) -> None:
-        """The latest deadline of the batch has passed."""
+        """The batch has ended."""
         if self.unanswered:
             self.channel.give_up(self, DeadlineExceeded("no answer within the deadline"))
 

@@ -174,7 +174,7 @@ class Channel:
             batch.unanswered = len(batch.keys)
             self._inflight_keys += batch.unanswered
             self._inflight_bytes += batch.bytes
-            batch.bucket = self._deadlines.add(batch.deadline_s, batch.expire)
+            batch.bucket = self._deadlines.add(batch.ends_s, batch.expire)
             if self._inflight_keys > self.limits.inflight_requests or self._inflight_bytes > self.limits.inflight_bytes:
                 self.give_up(batch, Busy(f"too much is in flight to {self.name}"))
             elif not self.usable:
