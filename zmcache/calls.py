@@ -16,7 +16,21 @@ from zmcache.core.flight import Flight, Outcome, Waiter, failure
 from zmcache.core.marks import ABSENT, Held
 from zmcache.core.settings import GroupSettings
 from zmcache.core.store import Reader
-from zmcache.core.wire import DELETE, DONE, FOREVER, FROM_LOADER, IS_NONE, SET, Change, Limits, check_key, check_value
+from zmcache.core.wire import (
+    DELETE,
+    DONE,
+    FOREVER,
+    FROM_LOADER,
+    IS_NONE,
+    LEASED,
+    LEASED_NONE,
+    RELEASE,
+    SET,
+    Change,
+    Limits,
+    check_key,
+    check_value,
+)
 from zmcache.deadlines import Deadlines
 from zmcache.errors import DeadlineExceeded, LifecycleError, PartialResult, ZmcacheError
 from zmcache.group import LocalGroup, Peers
@@ -129,6 +143,11 @@ class Group(LocalGroup):
         joined = self.change(change, deadline_s, waiter, forwarded=False, trace=traceparent())
         try:
             outcome = future.result() if future.done() else await self._until(future, deadline_s)
+        except asyncio.CancelledError:
+            # The lease may have been granted in the same turn of the loop as the cancellation.
+            if future.done() and not future.cancelled() and future.result().status in (LEASED, LEASED_NONE):
+                self.post(Change(RELEASE, change.key, token=future.result().token))
+            raise
         finally:
             if joined is not None:
                 joined.leave(waiter)

@@ -9,6 +9,7 @@ import pytest
 from cache_worlds import World, in_each_world
 from eventually import eventually
 
+from zmcache.core.wire import FILL, LEASED, RELEASE, Change
 from zmcache.errors import LifecycleError, RecursiveFill, RequestError
 
 
@@ -294,3 +295,26 @@ async def test_closing_ends_the_fills_under_way_and_gives_their_leases_back(worl
     with pytest.raises(LifecycleError, match="closed"):
         await first  # and not CancelledError: nobody has cancelled it
     assert await asyncio.wait_for(world.other.get_or_set("k", Fill()), 2) == b"made"
+
+
+@in_each_world
+async def test_a_lease_that_is_granted_as_its_asker_is_cancelled_is_given_back(world: World) -> None:
+    raw = world.one._raw
+    fill = Change(FILL, "k", b"", 60_000)
+    for turns in range(12):
+        first = await raw.change(fill, None)
+        assert first[1] == LEASED
+        waiter = asyncio.ensure_future(raw.change(fill, None))
+        await asyncio.sleep(0.01)
+        raw.post(Change(RELEASE, "k", token=first[3]))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if waiter.done():
+            token = waiter.result()[3]
+        else:
+            waiter.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiter
+            status, token = (await asyncio.wait_for(raw.change(fill, None), 2))[1::2]
+            assert status == LEASED
+        await raw.change(Change(RELEASE, "k", token=token), None)
