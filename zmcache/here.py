@@ -26,7 +26,7 @@ class Here:
         self.limits = group.limits
         self._group = group
         self._clear = clear
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
 
     async def get(self, key: str, timeout: Duration | None) -> Row:
         """See `Raw.get`."""
@@ -72,7 +72,7 @@ class Here:
         await self._clear(self.name, timeout)
 
     def _timeout(self, timeout: Duration | None) -> float:
-        return self._timeout_s if timeout is None else check_timeout(timeout)
+        return self.timeout_s if timeout is None else check_timeout(timeout)
 
     def _row(self, outcome: Outcome) -> Row:
         if outcome.error is not None:

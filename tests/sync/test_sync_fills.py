@@ -228,7 +228,7 @@ def test_a_fill_that_is_interrupted_goes_on_elsewhere_for_those_who_wait(cache: 
     began.wait(10)
     second.start()
     flights = items._group._filling._flights
-    eventually_blocking(lambda: any(flight.waiters == 2 for flight in flights.values()), lambda: flights)
+    eventually_blocking(lambda: flights.waiting == 2, lambda: flights.waiting)
     leave.set()
     first.join(10)
     second.join(10)

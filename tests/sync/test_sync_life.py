@@ -89,7 +89,7 @@ def test_closing_ends_the_calls_that_wait(kind: str) -> None:
         def closer() -> None:
             began.wait(10)
             flights = items._group._filling._flights
-            eventually_blocking(lambda: any(flight.waiters == 8 for flight in flights.values()), lambda: flights)
+            eventually_blocking(lambda: flights.waiting == 8, lambda: flights.waiting)
             cache.close()
             gate.set()
 

@@ -4,8 +4,7 @@ The way of `get_or_set`:
 
 1. Look (`Raw.peek`). What is there and fresh ends it: no task, no lock. What is past its life but may still be given ends it too; when
    nobody makes it anew yet, a task in the background sees to that.
-2. Join the key's fill in this process if there is one, else start it: a task of its own, so that no caller's cancellation ends it for the
-   others. It ends when the last who waits for it has gone.
+2. Join the key's fill in this process if there is one, else start it.
 3. In it, ask the owner (`FILL`): for the value, or for the lease to make it, or for a wait until somebody else has made it. The wait is cut into
    pieces that the call's timeout covers, since making takes as long as it takes.
 4. With the lease: run the caller's function, outside every timeout, and send what it made (`PUT`). The owner keeps it unless a set or a
@@ -25,13 +24,15 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from zmcache.cache.away import LOG_PAUSE_S, Away
+from zmcache.cache.flights import Flight, Flights
 from zmcache.cache.making import Making
 from zmcache.cache.raw import CLOSED, Raw
 from zmcache.codecs import Codec, Undecodable
-from zmcache.core.calls import SOURCES, Item
+from zmcache.core.calls import SOURCES, Item, check_timeout
 from zmcache.core.wire import (
     DELETE,
     DUE,
@@ -72,17 +73,6 @@ class Made(NamedTuple):
         return Item(self.value, None if self.life_ms < 0 else self.life_ms / 1000, self.source)
 
 
-class _Flight:
-    """A fill under way in this process."""
-
-    __slots__ = ("future", "task", "waiters")
-
-    def __init__(self, future: asyncio.Future[Made]) -> None:
-        self.future = future
-        self.waiters = 0
-        self.task: asyncio.Task[None] | None = None
-
-
 class Filling(Generic[T]):
     """The fills of one group of calls in this process."""
 
@@ -90,9 +80,8 @@ class Filling(Generic[T]):
         self._raw = raw
         self._codec = codec
         self._away = away
-        self._flights: dict[str, _Flight] = {}
+        self._flights = Flights[Made]()
         self._background: dict[str, asyncio.Task[None]] = {}
-        self._closed = False
         self._logged_s = -math.inf
         self.fills = self.failures = self.refreshes = 0
 
@@ -100,11 +89,10 @@ class Filling(Generic[T]):
         """The value of ``key``, made by ``fill`` where it is missing."""
         if (id(self._raw), key) in _under_way.get():
             raise RecursiveFill(f"the fill of {key!r} asks for {key!r} itself")
-        if self._closed:
+        if self._flights.closed:
             raise LifecycleError(CLOSED)
-        flight = self._flights.get(key)
-        if flight is not None:
-            return await self._wait(key, flight)
+        if key in self._flights:
+            return await self._joined(key, fill, how)
         try:
             value, status, life_ms = await self._raw.peek(key, how.timeout)
         except asyncio.CancelledError:
@@ -123,10 +111,7 @@ class Filling(Generic[T]):
                 if status == DUE:
                     self.refresh_soon(key, fill, how)
                 return made
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = self._start(key, fill, how)
-        return await self._wait(key, flight)
+        return await self._joined(key, fill, how)
 
     def _made(self, value: bytes | None, status: int, life_ms: int) -> Made:
         decoded = value if self._codec is None or value is None else self._codec.decode(value)
@@ -134,68 +119,50 @@ class Filling(Generic[T]):
         # What is due may still be fresh, and be made anew only because it is popular.
         return Made(decoded, "owner" if status == DUE and life_ms != 0 else source, life_ms)
 
-    # -- the flight of a key in this process -----------------------------------------------------------------------
-
-    def _start(self, key: str, fill: Fill[T | None], how: Making) -> _Flight:
-        if self._closed:
-            raise LifecycleError(CLOSED)
-        flight = self._flights[key] = _Flight(asyncio.get_running_loop().create_future())
-        flight.task = asyncio.create_task(self._fly(key, flight, fill, how), name=f"zmcache fill {key[:40]}")
-        return flight
-
-    async def _wait(self, key: str, flight: _Flight) -> Made:
-        flight.waiters += 1
-        try:
-            # Shielded: the future is everybody's.
-            return await asyncio.shield(flight.future)
-        finally:
-            flight.waiters -= 1
-            if not flight.waiters and not flight.future.done():
-                if self._flights.get(key) is flight:
-                    del self._flights[key]
-                assert flight.task is not None
-                flight.task.cancel()
-
-    async def _fly(self, key: str, flight: _Flight, fill: Fill[T | None], how: Making) -> None:
-        try:
-            made = await self._fill(key, fill, how)
-        except asyncio.CancelledError:
-            if not flight.future.done() and self._closed:
-                # Whoever still waits was not cancelled, and must not look as if.
-                flight.future.set_exception(LifecycleError(CLOSED))
-                flight.future.exception()  # seen, though nobody may be left to see it
-            flight.future.cancel()
-            raise
-        except BaseException as error:
-            if not flight.future.done():
-                flight.future.set_exception(error)
-                flight.future.exception()  # seen, though nobody may be left to see it
-            if not isinstance(error, Exception):
-                raise
-        else:
-            if not flight.future.done():
-                flight.future.set_result(made)
-        finally:
-            if self._flights.get(key) is flight:
-                del self._flights[key]
+    async def _joined(self, key: str, fill: Fill[T | None], how: Making) -> Made:
+        """In the flight of the key in this process. Whoever has time left when the cache did not answer the one who asked for all asks again."""
+        began_s = time.monotonic()
+        timeout_s = self._raw.timeout_s if how.timeout is None else check_timeout(how.timeout)
+        while True:
+            flight = self._flights.get(key)
+            mine = flight is None
+            if flight is None:
+                flight = self._flights.start(key, partial(self._fill, key, fill, how))
+            try:
+                return await self._flights.wait(key, flight)
+            except DeadlineExceeded:
+                if mine or flight.unanswered_s is None:
+                    raise
+                # What came before that question, in the functions of callers, is outside every timeout.
+                left_s = max(began_s, flight.unanswered_s) + timeout_s - time.monotonic()
+                if left_s <= 0:
+                    raise
+                how = how._replace(timeout=left_s)
 
     # -- a fill, from the question to the answer -------------------------------------------------------------------
 
     async def make_anew(self, key: str, fill: Fill[T | None], how: Making) -> Made:
         """The value of ``key``, made by ``fill`` now, or by who is making it already."""
-        if self._closed:
+        if self._flights.closed:
             raise LifecycleError(CLOSED)
         return await self._fill(key, fill, how, anew=1)
 
-    async def _fill(self, key: str, fill: Fill[T | None], how: Making, *, anew: int = 0) -> Made:
+    async def _fill(
+        self, key: str, fill: Fill[T | None], how: Making, flight: Flight[Made] | None = None, *, anew: int = 0
+    ) -> Made:
         give_up_s = time.monotonic() + _PATIENCE_LEASES * how.lease_ms / 1000 + 1.0
         while True:
+            asked_s = time.monotonic()
             try:
                 value, status, life_ms, token = await self._raw.change(
                     Change(FILL, key, b"", how.lease_ms, anew), how.timeout
                 )
             except MeshError as error:
+                if flight is not None:
+                    flight.unanswered_s = asked_s
                 self._away.note(self._raw.name, error)
+                if flight is not None:
+                    flight.unanswered_s = None
                 return Made(await self._run(key, fill), "fill")
             if status in (LEASED, LEASED_NONE):
                 old = Made(value, "stale", 0) if value is not None or status == LEASED_NONE else None
@@ -287,7 +254,12 @@ class Filling(Generic[T]):
 
     def refresh_soon(self, key: str, fill: Fill[T | None], how: Making) -> None:
         """Make the value anew if nobody else does, while everyone is given the old one."""
-        if key in self._background or key in self._flights or self._closed or len(self._background) >= _BACKGROUND_MAX:
+        if (
+            key in self._background
+            or key in self._flights
+            or self._flights.closed
+            or len(self._background) >= _BACKGROUND_MAX
+        ):
             return
         task = asyncio.create_task(self._refresh(key, fill, how), name=f"zmcache refresh {key[:40]}")
         self._background[key] = task
@@ -304,10 +276,8 @@ class Filling(Generic[T]):
 
     async def aclose(self) -> None:
         """Cancel what is under way, and wait until it has ended; leases are given back."""
-        self._closed = True
-        tasks = [flight.task for flight in self._flights.values() if flight.task is not None]
-        tasks += self._background.values()
-        for task in tasks:
+        tasks = [*self._flights.close(), *self._background.values()]
+        for task in self._background.values():
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=1.0)

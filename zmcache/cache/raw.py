@@ -22,13 +22,14 @@ CLOSED: Final = "it is closed: calls belong inside `async with zmcache.connect(.
 
 
 class Raw(Protocol):
-    """One named group. A timeout of None is the connection's own.
+    """One named group. A timeout of None is the connection's own, ``timeout_s``.
 
     What fails raises, as is said in `zmcache.errors`: `MeshError` where the cache could not be asked or did not answer in time.
     """
 
     name: str
     limits: Limits
+    timeout_s: float
 
     @property
     def get(self) -> Callable[[str, Duration | None], Awaitable[Row]]:
@@ -65,7 +66,7 @@ class Closed:
     """
 
     def __init__(self, raw: Raw) -> None:
-        self.name, self.limits = raw.name, raw.limits
+        self.name, self.limits, self.timeout_s = raw.name, raw.limits, raw.timeout_s
 
     async def get(self, *_: object, **__: object) -> NoReturn:
         """See `Raw`, and so all others that are awaited."""

@@ -28,6 +28,7 @@ class ClientRaw:
         """``on_unreachable`` is called when a node could not be reached: the ring may have changed."""
         self.name = name
         self.limits = route.mesh.limits
+        self.timeout_s = timeout_s
         self._clear = clear
         self._asking = Asking(name, route, timeout_s, on_unreachable)
         # Apart: what is asked for by who makes it is not loaded, and so cannot be shared with who wants it loaded.

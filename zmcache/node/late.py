@@ -100,6 +100,8 @@ class Late:
             self._loop.call_soon(self.flush)
 
     def _expire(self) -> None:
+        # What came in this turn: a lease among it that nobody hears of would be waited for until its end.
+        self.flush()
         if self._left:
             left, self._left = self._left, 0
             self._give_up(left)
