@@ -12,6 +12,7 @@ from eventually import eventually
 from mesh_fixture import took_less_than
 from scripted_loader import ScriptedLoader, value_of
 
+from zmcache.copying import NOBODY, Receivers
 from zmcache.core.flight import Flight, Outcome, Waiter, failure
 from zmcache.core.marks import ABSENT
 from zmcache.core.settings import GroupSettings
@@ -45,8 +46,25 @@ class Peers:
     def is_ours(self, key: str) -> bool:
         return key.startswith(self.ours)
 
+    is_settled = True
+
     def stands_in(self, key: str) -> bool:
         return self.standing_in
+
+    def holds(self, key: str, copies: int) -> bool:
+        return self.is_ours(key)
+
+    def is_in_charge(self, key: str, copies: int) -> bool:
+        return self.is_ours(key) or self.standing_in
+
+    def receivers(self, key: str, copies: int) -> Receivers:
+        return NOBODY
+
+    def copy(self, receiver: object, group: str, copy: Change, deadline_s: float, on_answer: Waiter) -> None:
+        raise AssertionError("nobody was to be sent a copy")
+
+    def ask_former(self, group: str, key: str, window_s: float, deadline_s: float, on_answer: Waiter) -> bool:
+        return False
 
     def ask(self, group: str, key: str, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
         self.asked.append((key, on_answer))
@@ -86,6 +104,7 @@ class Bench:
         self.peers.ours = ours
         self.peers.ring_token = object()
         self.group.ring_changed()
+        self.group.let_go()
 
     def set(self, key: str, value: bytes, ttl_ms: int = 0) -> Outcome:
         return self.group.change_local(Change(SET, key, value, ttl_ms))

@@ -16,6 +16,7 @@ from zmcache.core.flight import Flight, Outcome, Waiter, failure
 from zmcache.core.marks import ABSENT, Held
 from zmcache.core.settings import GroupSettings
 from zmcache.core.store import Reader
+from zmcache.core.versions import Versions
 from zmcache.core.wire import (
     DELETE,
     DONE,
@@ -54,8 +55,9 @@ class Group(LocalGroup):
         loader: Loader | None,
         random: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
+        versions: Versions | None = None,
     ) -> None:
-        super().__init__(name, settings, limits, peers, loader=loader, random=random, clock=clock)
+        super().__init__(name, settings, limits, peers, loader=loader, random=random, clock=clock, versions=versions)
         self._deadlines = deadlines
         self.get_nowait: Reader = self._store.reader(self._clock, self._meaning, self._copy_of)
         """``get_nowait(key, default=None)``: what this node holds of ``key`` now, a hot copy included; ``default``

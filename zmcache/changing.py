@@ -1,4 +1,9 @@
-"""What the owner of a key does at a change: set, add, cas, touch, incr, delete. All of each is one step of the loop, so none is torn.
+"""What the owner of a key does at a change: set, add, cas, touch, incr, delete; and what whoever holds a copy does with the one it is sent.
+All of each is one step of the loop, so none is torn.
+
+Every change has a version (`zmcache.core.versions`) newer than what it takes the place of; a delete leaves its own behind
+(`zmcache.core.tombstones`). A copy is taken when its version is the newer one, whatever order copies come in: so all who hold a key come to hold
+the same.
 
 The token of a value is a hash of it: `cas` stores where the value still is what the caller has seen. Nothing has to be kept for it, and a token
 holds at a stand-in and after a restart too. (A value that was changed and changed back counts as unchanged.)
@@ -14,17 +19,23 @@ import xxhash
 
 from zmcache.core.flight import Outcome, failure
 from zmcache.core.lives import Lives
-from zmcache.core.marks import ABSENT, Marked, marked, read_mark
+from zmcache.core.marks import ABSENT, Held, Marked, marked, read_mark
 from zmcache.core.store import Store
+from zmcache.core.tombstones import Tombstones
+from zmcache.core.versions import Versions, newer
 from zmcache.core.wire import (
     ADD,
     CAS,
+    COPY,
     DELETE,
     DONE,
+    FOREVER,
     FROM_OWNER,
+    GONE_FLAG,
     INCR,
     KEPT,
     NO_SUCH_KEY,
+    NONE_FLAG,
     NOT_THERE,
     TOUCH,
     Change,
@@ -43,14 +54,23 @@ class Changing:
     """The changes of one group's store."""
 
     def __init__(
-        self, name: str, store: Store, lives: Lives, clock: Callable[[], float], is_brief: Callable[[str], bool]
+        self,
+        name: str,
+        store: Store,
+        lives: Lives,
+        versions: Versions,
+        clock: Callable[[], float],
+        is_brief: Callable[[str], bool],
     ) -> None:
         """``is_brief``: whether what is stored of a key now is kept briefly only."""
         self._name = name
         self._store = store
         self._lives = lives
+        self._versions = versions
         self._clock = clock
         self._is_brief = is_brief
+        self._cleared = 0  # what is no newer than this is forgotten
+        self.tombstones = Tombstones(clock())
 
     def apply(self, change: Change) -> Outcome:
         """Carry out one change of what is held here."""
@@ -106,16 +126,108 @@ class Changing:
                 change.took_ms / 1000,
             )
         )
-        if not self._store.set(change.key, held, now_s + kept_s, now_s):
-            limit = self._store.entry_limit_bytes
-            what = f"the value is larger than one of group {self._name} may be"
-            return failure(ValueTooLarge(what, size=len(held), limit=limit))
+        if not self._set(change.key, held, now_s + kept_s, self._next_version(change.key)):
+            return self._too_large(held)
         return Outcome(None, DONE, fresh_until_s)
+
+    def _set(self, key: str, held: Held, expires_at_s: float, version: int) -> bool:
+        if not self._store.set(key, held, expires_at_s, self._clock(), version):
+            return False
+        self.tombstones.discard(key)
+        return True
+
+    def _too_large(self, held: Held) -> Outcome:
+        what = f"the value is larger than one of group {self._name} may be"
+        return failure(ValueTooLarge(what, size=len(held), limit=self._store.entry_limit_bytes))
 
     def _delete(self, key: str) -> Outcome:
         there = self._there(key)
+        version = self._next_version(key)
         self._store.delete(key, self._clock())
+        self.tombstones.add(key, version, self._clock())
         return Outcome(None, NOT_THERE if there is None else DONE, 0.0)
+
+    # -- versions and copies ---------------------------------------------------------------------------------------
+
+    def version_of(self, key: str) -> int:
+        """The newest that is known here of ``key``, a delete included; 0 for nothing."""
+        return max(self._store.version_of(key), self.tombstones.version_of(key))
+
+    def _next_version(self, key: str) -> int:
+        self._versions.seen(self.version_of(key))
+        return self._versions.next()
+
+    def keep_loaded(self, key: str, held: Held, expires_at_s: float, version: int) -> bool:
+        """Store what a loader brought, unless something newer than the load's beginning is here."""
+        return version > self.version_of(key) and self._set(key, held, expires_at_s, version)
+
+    def copy_of(self, key: str) -> Change | None:
+        """What is to be sent to who holds a copy of ``key``: a value, or that it was deleted. None: nothing is known of it that others need."""
+        now_s = self._clock()
+        entry = self._store.peek(key, now_s)
+        if entry is None or entry[0] is ABSENT:
+            version = self.tombstones.version_of(key)
+            return Change(COPY, key, None, FOREVER, version, flags=GONE_FLAG) if version else None
+        held, expires_at_s, version = entry
+        mark = Marked(held) if isinstance(held, bytes) else read_mark(held)
+        return Change(
+            COPY, key, mark.value, _left_ms(expires_at_s, now_s, 1), version,
+            stale_ms=_left_ms(mark.stale_until_s, now_s), took_ms=int(mark.took_s * 1000),
+            fresh_ms=_left_ms(mark.fresh_until_s, now_s), flags=NONE_FLAG * (mark.value is None),
+        )  # fmt: skip
+
+    def take_copy(self, copy: Change) -> Outcome:
+        """A copy that another node sent. `DONE`: it is held here now; `KEPT`: what is here is as new or newer, by the version in the token."""
+        key, version, now_s = copy.key, copy.token, self._clock()
+        if not self.wants(key, version) and not self._wins_tie(copy):
+            return Outcome(None, KEPT, 0.0, None, max(self.version_of(key), self._cleared))
+        self._versions.seen(version)
+        if copy.flags & GONE_FLAG:
+            self._store.delete(key, now_s)
+            self.tombstones.add(key, version, now_s)
+            return Outcome(None, DONE, 0.0, None, version)
+        held = marked(
+            Marked(
+                None if copy.flags & NONE_FLAG else copy.value,
+                _at_s(copy.fresh_ms, now_s),
+                _at_s(copy.stale_ms, now_s) if copy.stale_ms else 0.0,
+                copy.took_ms / 1000,
+            )
+        )
+        if not self._set(key, held, _at_s(copy.ttl_ms, now_s), version):
+            return self._too_large(held)
+        return Outcome(None, DONE, 0.0, None, version)
+
+    def wants(self, key: str, version: int) -> bool:
+        """Whether a copy of that version would be taken."""
+        return version > self._cleared and version > self.version_of(key) and self._versions.is_believable(version)
+
+    def _wins_tie(self, copy: Change) -> bool:
+        mine = self.copy_of(copy.key) if copy.token == self.version_of(copy.key) else None
+        return mine is not None and newer(copy.token, copy.value, mine.token, mine.value) and mine.value != copy.value
+
+    def renewed(self, copy: Change, seen: int) -> Change | None:
+        """A holder knows of a newer version than that of ``copy``, which was written after it all the same: the same at a version beyond that.
+        None: something else stands here by now.
+        """
+        self._versions.seen(seen)
+        key = copy.key
+        if self.version_of(key) != copy.token:
+            return None
+        version = self._versions.next()
+        if self.tombstones.version_of(key) == copy.token:
+            self.tombstones.add(key, version, self._clock())
+        else:
+            entry = self._store.peek(key, self._clock())
+            if entry is None:
+                return None
+            self._store.set(key, entry[0], entry[1], self._clock(), version)
+        return copy._replace(token=version)
+
+    def clear(self) -> None:
+        """The group is emptied: what comes from elsewhere and was written before this moment is not taken."""
+        self._cleared = self._versions.next()
+        self.tombstones.clear()
 
     def _incr(self, change: Change, there: tuple[bytes | None, float] | None) -> Outcome:
         """Add to an ASCII integer. What is counted keeps its life; what is not there begins with the initial value and the ttl."""
@@ -138,5 +250,13 @@ class Changing:
         if expires_at_s is None:
             kept = self._store_value(value, change)
             return kept if kept.error else Outcome(value, FROM_OWNER, kept.expires_at_s)
-        self._store.set(change.key, value, expires_at_s, self._clock())
+        self._set(change.key, value, expires_at_s, self._next_version(change.key))
         return Outcome(value, FROM_OWNER, expires_at_s)
+
+
+def _left_ms(until_s: float, now_s: float, least: int = 0) -> int:
+    return FOREVER if until_s == math.inf else max(least, math.ceil((until_s - now_s) * 1000))
+
+
+def _at_s(left_ms: int, now_s: float) -> float:
+    return math.inf if left_ms == FOREVER else now_s + left_ms / 1000

@@ -17,6 +17,7 @@
     |  |- Busy                     shed on purpose, before any work was done
     |  |- DeadlineExceeded         the call's own time is up
     |  `- OutcomeUnknown           it may or may not have been done
+    |     `- TooFewCopies          (held, wanted): it was done, and fewer nodes hold it than were to
     |- DiscoveryError              etcd cannot be reached, or refuses
     |- ProtocolError               theirs: bytes that no correct peer sends
     |- PartialResult               some keys of a get_many failed: (values, errors)
@@ -147,6 +148,16 @@ class OutcomeUnknown(MeshError):
     code = 100
 
 
+class TooFewCopies(OutcomeUnknown):
+    """Fewer nodes hold a write than its group wants before it is acknowledged: it stands until something newer does, or they are lost."""
+
+    code = 101
+
+    def __init__(self, message: str = "", *, held: int = 0, wanted: int = 0) -> None:
+        super().__init__(message or f"{held} of {wanted} copies hold it")
+        self.held, self.wanted = held, wanted
+
+
 class DiscoveryError(ZmcacheError):
     """The membership service cannot be reached or refuses."""
 
@@ -174,7 +185,8 @@ _BY_CODE: dict[int, type[ZmcacheError]] = {
     cls.code: cls
     for cls in (
         ZmcacheError, RequestError, InvalidKey, InvalidValue, ValueTooLarge, InvalidTtl, UnknownGroup, RecursiveFill, BackendError,
-        LoaderFailed, LoadTimeout, MeshError, Busy, DeadlineExceeded, OutcomeUnknown, ProtocolError,
+        LoaderFailed, LoadTimeout, MeshError, Busy, DeadlineExceeded, OutcomeUnknown,
+        TooFewCopies, ProtocolError,
     )
 }  # fmt: skip
 

@@ -7,11 +7,13 @@
    asked, load here: at once where this node is the stand-in, else paced (`Fallback`), so that a dead node does not become a storm on the backend.
    The hot copies take in what is popular (`HotCache`), unless a set or a delete has fenced the flight.
 5. Ours: load (`Loading`); store the result unless a set or a delete has fenced the flight, and for a short time only where the ring has moved
-   or the lease was lost (`Lives`).
+   or the lease was lost (`Lives`). The others that are to hold it get a copy (`Copying`). Where the ring has given us the key a moment ago, its
+   former owner is asked before the loader: it may have it, or be loading it.
 6. What a peer forwarded is never forwarded again: it is answered from the store, from a load under way here, or loaded here.
    It joins only flights that *load*; a flight that *asks* another node is none of its business, so two nodes that
    disagree cannot wait for each other.
-7. When the ring moves a key away, what is held of it becomes a short-lived copy (`ring_changed`, `Sweep`).
+7. When the ring has moved a key away, and who holds it now has been given it (`zmcache.node.handover`), what is held of it here becomes
+   a short-lived copy (`let_go`, `Sweep`).
 
 Where the asker makes the value itself, steps 4 and 5 are the owner's lease in place of its loader: `zmcache.leasing`. What a change does at the
 owner stands in `zmcache.changing`.
@@ -30,6 +32,7 @@ from typing import Final, Protocol
 import msgspec
 
 from zmcache.changing import Changing, token_of
+from zmcache.copying import Copying, Holders
 from zmcache.core.clearing import clear
 from zmcache.core.fallback import Fallback
 from zmcache.core.flight import Flight, Flights, Outcome, Waiter, failure
@@ -40,19 +43,28 @@ from zmcache.core.settings import GroupSettings, GroupStatistics
 from zmcache.core.store import Store
 from zmcache.core.sweep import Sweep
 from zmcache.core.tidying import tidy
+from zmcache.core.versions import Versions
 from zmcache.core.wire import (
+    ADD,
+    CAS,
+    COPY,
     DELETE,
+    DONE,
     FILL,
     FROM_HOT,
     FROM_LOADER,
     FROM_OWNER,
     GET,
     GETS,
+    INCR,
     IS_NONE,
+    KEPT,
     NO_SUCH_KEY,
+    OFFER,
     PUT,
     RELEASE,
     SET,
+    TOUCH,
     Change,
     Limits,
 )
@@ -62,6 +74,9 @@ from zmcache.loading import Loader, Loading
 
 # After a standstill. What lay in the sockets meanwhile is read within a fraction of it.
 _BACKLOG_S: Final = 1.0
+
+# What a node does to its own store only when it is sure that no other was written to in its place.
+_WRITES: Final = frozenset({SET, ADD, CAS, TOUCH, INCR, DELETE})
 
 # What moves no value: who waits for one goes on waiting.
 _NO_CHANGE: Final = frozenset({GETS, FILL, PUT, RELEASE})
@@ -74,7 +89,7 @@ class Leavable(Protocol):
         """Stop waiting."""
 
 
-class Peers(Protocol):
+class Peers(Holders, Protocol):
     """What a group needs to know of the other nodes."""
 
     @property
@@ -84,8 +99,24 @@ class Peers(Protocol):
     def is_ours(self, key: str) -> bool:
         """Whether the ring gives ``key`` to this node."""
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nobody joins."""
+
     def stands_in(self, key: str) -> bool:
         """Whether this node is the next owner of ``key``, the one that loads while the owner cannot be reached."""
+
+    def holds(self, key: str, copies: int) -> bool:
+        """Whether this node is one of the ``copies`` that are to hold ``key``, by the ring or by that of those who join."""
+
+    def is_in_charge(self, key: str, copies: int) -> bool:
+        """Whether it is one of those ``copies`` who hold ``key`` while some of them cannot be reached."""
+
+    def ask_former(self, group: str, key: str, window_s: float, deadline_s: float, on_answer: Waiter) -> bool:
+        """Where ``key`` was another node's ``window_s`` ago, or others may hold what this node lacks: ask for what is there.
+
+        False: nobody was asked.
+        """
 
     def ask(self, group: str, key: str, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
         """Get ``key`` from its owner or the owner's stand-in. `PeerUnavailable` in the outcome: nobody could be asked.
@@ -113,7 +144,9 @@ class LocalGroup:
         loader: Loader | None,
         random: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
+        versions: Versions | None = None,
     ) -> None:
+        """``versions``: the node's, one for all its groups; None: of its own."""
         self.name = name
         self.settings = settings
         self.limits = limits
@@ -130,8 +163,11 @@ class LocalGroup:
             self._asks, self._load_instead,
             max_loads=settings.max_loads, clock=clock, call_later=self._loop.call_later,
         )  # fmt: skip
-        self._sweep = Sweep(self._store, peers.is_ours, self._loop.call_later)
-        self._changing = Changing(name, self._store, self._lives, clock, self._is_brief)
+        self._sweep = Sweep(self._store, lambda key: peers.holds(key, settings.copies), self._loop.call_later)
+        self._versions = versions or Versions(name, time.time(), time.monotonic)
+        self._changing = Changing(name, self._store, self._lives, self._versions, clock, self._is_brief)
+        self._copying = Copying(name, peers, settings.copies, settings.acks, self._changing.renewed, self._loop.time)
+        self._copied = settings.copies > 1
         self._leasing = Leasing(
             self,
             beta=settings.refresh_beta,
@@ -141,7 +177,7 @@ class LocalGroup:
             loop_time=self._loop.time,
             call_later=self._loop.call_later,
         )
-        self._doubts = self._sets = self._deletes = self._refreshes = 0
+        self._doubts = self._sets = self._deletes = self._refreshes = self._taken = self._refused = 0
         self._backlog_until_s = -math.inf
         self._loading = None if loader is None else Loading(
             loader,
@@ -204,15 +240,57 @@ class LocalGroup:
         else:
             self._peers.change(self.name, Change(GET, key), deadline_s, waiter, None)
 
+    def peek_here(self, key: str, waiter: Waiter) -> Flight | None:
+        """For a node that has been given the key a moment ago: what is held here, with its version, or the load that is under way. None is begun.
+
+        A flight that asks elsewhere itself is not joined: two nodes that take each other for the former owner would wait for each other.
+        """
+        entry = self._store.peek(key, now_s := self._clock())
+        if entry is not None and entry[0] is not ABSENT:
+            held, expires_at_s, version = entry
+            known = self.found(key, held, expires_at_s, now_s, hot=True)
+            if known is not None:
+                status = IS_NONE if known.value is None else FROM_OWNER
+                waiter(Outcome(known.value, status, min(known.expires_at_s, expires_at_s), None, version))
+                return None
+        flight = self._loads.get(key)
+        if flight is not None and flight.loads:
+            flight.join(waiter)
+            return flight
+        waiter(Outcome(None, NO_SUCH_KEY, 0.0))
+        return None
+
     # -- steps 3 to 5 ----------------------------------------------------------------------------------------------
 
     def _load(self, flight: Flight) -> None:
         now_s = flight.began_s = self._clock()
+        flight.version = self._versions.next()
         entry = self._store.lookup(flight.key, now_s)
         known = None if entry is None else self.found(flight.key, *entry, now_s, hot=False)
         if known is not None:
             self._loads.land(flight, known)
-        elif self._loading is None:
+            return
+        window_s = self.settings.moved_ttl_s
+        until_s = self._loop.time() + self.settings.load_timeout_s
+        if not self._peers.ask_former(self.name, flight.key, window_s, until_s, lambda o: self._peeked(flight, o)):
+            self._load_now(flight)
+
+    def _peeked(self, flight: Flight, outcome: Outcome) -> None:
+        """The former owner has answered. What it has is as good as loaded here; anything else is no answer."""
+        if flight.landed or not len(flight):
+            return  # given up meanwhile
+        if outcome.error is None and (outcome.status <= FROM_LOADER or outcome.status == IS_NONE):
+            now_s = self._clock()
+            held = marked(Marked(outcome.value))
+            if not flight.fenced:
+                self._changing.keep_loaded(flight.key, held, outcome.expires_at_s, outcome.token or flight.version)
+            self._loads.land(flight, outcome._replace(expires_at_s=max(now_s, outcome.expires_at_s), token=0))
+        else:
+            self._load_now(flight)
+
+    def _load_now(self, flight: Flight) -> None:
+        flight.loads = True
+        if self._loading is None:
             # Without a loader a key that is not here is gone or was never set, and nobody can know better. A stand-in says so too,
             # though an owner that is merely out of reach may hold the key: a node that was killed fails no read (P7), and a miss is
             # what a cache may always give. It has no life, so that nobody remembers it once the owner is back.
@@ -224,14 +302,16 @@ class LocalGroup:
                 self._loads.land(flight, failure(error))
 
     def _abandon_load(self, flight: Flight) -> None:
-        if self._loading is not None:
+        if not flight.loads:
+            self._loads.abandon(flight)
+        elif self._loading is not None:
             for given_up in self._loading.abandon(flight):
                 self._loads.abandon(given_up)
 
     def _loaded(self, flight: Flight, outcome: Outcome) -> None:
         if outcome.error is None:
             # A load that began under another ring or before a doubt, or a key that is not ours, may miss a set elsewhere: keep it briefly.
-            briefly = flight.token != self._trust() or not self._peers.is_ours(flight.key)
+            briefly = flight.token != self._trust() or not self._peers.holds(flight.key, self.settings.copies)
             life_s = self._lives.of_loaded(absent=outcome.status == NO_SUCH_KEY, briefly=briefly)
             now_s = self._clock()
             outcome = outcome._replace(expires_at_s=now_s + life_s)
@@ -239,8 +319,15 @@ class LocalGroup:
                 held: Held = ABSENT if outcome.value is None else outcome.value
                 if self.settings.refresh_beta and outcome.value is not None:
                     held = marked(Marked(outcome.value, outcome.expires_at_s, 0.0, now_s - flight.began_s))
-                self._store.set(flight.key, held, outcome.expires_at_s, now_s)
+                kept = self._changing.keep_loaded(flight.key, held, outcome.expires_at_s, flight.version)
+                if kept and held is not ABSENT and (self._copied or not self._peers.is_settled):
+                    self._spread(flight.key)
         self._loads.land(flight, outcome)
+
+    def _spread(self, key: str) -> None:
+        copy = self._changing.copy_of(key)
+        if copy is not None:
+            self._copying.spread(copy)
 
     def _refresh_early(self, key: str, mark: Marked, now_s: float) -> None:
         """Load a popular value anew shortly before its end, behind whoever asks for it now (XFetch, see `zmcache.leasing`)."""
@@ -255,6 +342,7 @@ class LocalGroup:
             return
         flight = self._loads.start(key, self._trust(), None)
         flight.began_s = now_s
+        flight.version = self._versions.next()
         self._refreshes += 1
         try:
             self._loading.add(flight)
@@ -305,12 +393,12 @@ class LocalGroup:
         can leave what is returned, unless that is None.
         """
         kind, key = change.kind, change.key
-        if forwarded or self._peers.is_ours(key):
+        if forwarded or kind in (COPY, OFFER) or self._peers.is_ours(key):
             if kind == FILL:
                 return self._leasing.fill(change, deadline_s, waiter)
             if kind == GETS:
                 return self._gets(key, waiter, deadline_s, forwarded=forwarded, trace=trace)
-            waiter(self.change_local(change))
+            self._write(change, waiter, deadline_s, forwarded=forwarded)
             return None
         if kind in _NO_CHANGE:
             asked = self._peers.change(self.name, change, deadline_s, waiter, trace)
@@ -321,12 +409,14 @@ class LocalGroup:
             self.fence(key)
             if isinstance(outcome.error, PeerUnavailable):
                 if self._is_ours_now(key):
-                    outcome = self.change_local(change)
+                    self._write(change, waiter, deadline_s, forwarded=False)
+                    return
             elif outcome.error is None:
                 if self._peers.is_ours(key) and (kind in (SET, DELETE)):
                     # The ring gave us the key meanwhile, and where it was written nobody will ask for it any more.
-                    self.change_local(change)
-                else:
+                    self._write(change, waiter, deadline_s, forwarded=False)
+                    return
+                if not self._peers.holds(key, self.settings.copies):
                     # Held of a key of another node, loaded in its place or left from an older ring: it is older than this.
                     self._store.delete(key, self._clock())
             waiter(outcome)
@@ -335,13 +425,41 @@ class LocalGroup:
         self._peers.change(self.name, change, deadline_s, answered, trace)
         return None
 
+    def _write(self, change: Change, waiter: Waiter, deadline_s: float, *, forwarded: bool) -> None:
+        """Carry out a change here, and send copies to who is to have one, before the waiter is told."""
+        kind, key = change.kind, change.key
+        if kind in _WRITES and self._clock() < self._backlog_until_s:
+            # What waited in the sockets while the node stood still may be older than what a stand-in acknowledged meanwhile, and would win
+            # over it. Nobody can tell it from what came just now, so both are sent on, to the stand-in.
+            waiter(failure(PeerUnavailable("the node stood still until a moment ago")))
+            return
+        outcome = self.change_local(change)
+        done = outcome.error is None and (kind in _WRITES or kind == PUT)
+        if not done or not (self._copied or not self._peers.is_settled or (forwarded and not self._peers.is_ours(key))):
+            waiter(outcome)
+            return
+        # A delete of what is not here is one all the same: another holder may have it.
+        copy = self._changing.copy_of(key) if outcome.status == DONE or kind in (INCR, DELETE) else None
+        if copy is None:
+            waiter(outcome)
+        elif kind == PUT:
+            self._copying.spread(copy)
+            waiter(outcome)
+        else:
+            self._copying.write(copy, outcome, waiter, deadline_s)
+
     def change_local(self, change: Change) -> Outcome:
-        """Carry it out here. What is another's key, or may be older than it looks, is kept briefly."""
+        """Carry it out here. What is another's key is kept briefly."""
         kind = change.kind
         if kind == PUT:
             return self._leasing.put(change)
         if kind == RELEASE:
             return self._leasing.release(change)
+        if kind == COPY:
+            return self._take_copy(change)
+        if kind == OFFER:
+            wanted = self._changing.wants(change.key, change.token)
+            return Outcome(None, DONE if wanted else KEPT, 0.0)
         self.fence(change.key)
         self._sets += kind != DELETE
         self._deletes += kind == DELETE
@@ -361,9 +479,19 @@ class LocalGroup:
         self.fence(change.key)
         return self._changing.keep(change)
 
+    def _take_copy(self, copy: Change) -> Outcome:
+        outcome = self._changing.take_copy(copy)
+        if outcome.status == DONE:
+            # No load that began before may store its result over it, no fill is to end with an older value, no hot copy stays.
+            self.fence(copy.key)
+            self._taken += 1
+        else:
+            self._refused += 1
+        return outcome
+
     def _is_brief(self, key: str) -> bool:
-        # What waited here for too long may have come after a newer one that a stand-in acknowledged.
-        return self._clock() < self._backlog_until_s or not self._peers.is_ours(key)
+        # While the owner is away, who stands in for it keeps what is written for good: it is handed over when the owner is back.
+        return not self._peers.is_in_charge(key, self.settings.copies)
 
     def _gets(
         self, key: str, waiter: Waiter, deadline_s: float, *, forwarded: bool, trace: str | None
@@ -397,24 +525,55 @@ class LocalGroup:
         self._loads.fence_all()
         self._asks.fence_all()
         self._leasing.clear()
+        self._changing.clear()
         clear(self._hot, self._clock, self._loop.call_later, lambda: None)
         clear(self._store, self._clock, self._loop.call_later, done)
 
     # -- step 7 and housekeeping -----------------------------------------------------------------------------------
 
     def ring_changed(self, *, lease_lost: bool = False) -> None:
-        """Shorten, in slices, the lives of what is not ours any more; of everything after a lost lease.
+        """Who waits for a fill of what is another's now asks there. ``lease_lost``: others may have been written to in this node's place.
 
-        What is being loaded meanwhile is kept as briefly: it may have been read before the set that this node did not hear of.
+        What is being loaded meanwhile is kept briefly: it may have been read before the set that this node did not hear of.
         """
         self._doubts += lease_lost
         self._leasing.ring_changed(self._peers.is_ours)
-        self._sweep.begin(self._clock() + self.settings.moved_ttl_s, everything=lease_lost)
+
+    def let_go(self, *, everything: bool = False) -> None:
+        """Shorten, in slices, the lives of what this node is not to hold any more, or of all that it holds."""
+        self._sweep.begin(self._clock() + self.settings.moved_ttl_s, everything=everything)
 
     def stood_still(self) -> None:
         """The node did not run for so long that others may have acknowledged writes in its place."""
         self._backlog_until_s = self._clock() + _BACKLOG_S
         self.ring_changed(lease_lost=True)
+
+    def note_used(self, keys: list[str]) -> None:
+        """These keys are in use at their owner: what is held of them here is not to be evicted as if nobody wanted it."""
+        self._store.get_many(keys, self._clock())
+
+    # -- for handing over ------------------------------------------------------------------------------------------
+
+    @property
+    def copies(self) -> int:
+        """How many nodes are to hold each key."""
+        return self.settings.copies
+
+    def visit_held(self, cursor: int | None, limit: int) -> tuple[list[str], int | None]:
+        """The next keys that are held here, then those that are known to be deleted, and the cursor for the next call (None: that was all)."""
+        if cursor is None or cursor >= 0:
+            keys, after = self._store.visit(cursor, limit)
+            return keys, -1 if after is None else after
+        keys = self._changing.tombstones.part(-1 - cursor, limit)
+        return keys, cursor - limit if len(keys) == limit else None
+
+    def version_of(self, key: str) -> int:
+        """What is held here of ``key``, or known of its delete; 0: nothing."""
+        return self._changing.version_of(key)
+
+    def copy_of(self, key: str) -> Change | None:
+        """What is to be sent of ``key``; None: nothing."""
+        return self._changing.copy_of(key)
 
     def resize(self, budget_bytes: int) -> None:
         """Another budget from now on. To a smaller one the group comes down as it is tidied."""
@@ -441,7 +600,8 @@ class LocalGroup:
             budget_bytes=self.settings.budget_bytes, hot_entries=hot.entries, hot_bytes=hot.used_bytes,
             evictions=store.evictions, expirations=store.expirations, refused=store.refused,
             leases=self._leasing.granted, leases_expired=self._leasing.expired, leases_overtaken=self._leasing.overtaken,
-            refreshes=self._refreshes,
+            refreshes=self._refreshes, copies_sent=self._copying.sent, copies_failed=self._copying.failed, copies_taken=self._taken,
+            copies_refused=self._refused, tombstones=len(self._changing.tombstones), tombstones_dropped=self._changing.tombstones.dropped,
         )  # fmt: skip
 
     async def aclose(self) -> None:

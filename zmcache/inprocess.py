@@ -16,6 +16,7 @@ import msgspec
 from zmcache.cache import Cache, Topology
 from zmcache.cache.raw import Raw
 from zmcache.calls import Group
+from zmcache.copying import NOBODY, Receivers
 from zmcache.core.calls import DEFAULT_TIMEOUT_S, Duration, check_timeout
 from zmcache.core.flight import Waiter, failure
 from zmcache.core.ring import Member, Ring
@@ -36,6 +37,7 @@ class Alone:
     """The `Peers` of a group that has none: every key is its own."""
 
     ring_token: object = None
+    is_settled = True
 
     def is_ours(self, key: str) -> bool:
         """It is."""
@@ -43,6 +45,26 @@ class Alone:
 
     def stands_in(self, key: str) -> bool:
         """There is nobody to stand in for."""
+        return False
+
+    def holds(self, key: str, copies: int) -> bool:
+        """It does."""
+        return True
+
+    def is_in_charge(self, key: str, copies: int) -> bool:
+        """It is."""
+        return True
+
+    def receivers(self, key: str, copies: int) -> Receivers:
+        """There is nobody to send anything to."""
+        return NOBODY
+
+    def copy(self, receiver: object, group: str, copy: Change, deadline_s: float, on_answer: Waiter) -> None:
+        """There is nobody to send anything to."""
+        on_answer(failure(PeerUnavailable("there is no other node")))
+
+    def ask_former(self, group: str, key: str, window_s: float, deadline_s: float, on_answer: Waiter) -> bool:
+        """There was nobody."""
         return False
 
     def ask(self, group: str, key: str, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:

@@ -31,9 +31,10 @@ class Bench:
         self.network = MemoryNetwork()
         self.deadlines = Deadlines(loop)
         self.epochs: list[Epoch] = []
+        self.back: list[Channel] = []
         self.channel = Channel(
             "fake", endpoint, MemoryTransport(self.network), limits or Limits(), self.deadlines,
-            lambda channel, epoch: self.epochs.append(epoch), loop.time,
+            lambda channel, epoch: self.epochs.append(epoch), self.back.append, loop.time,
         )  # fmt: skip
         self.values: dict[str, object] = {}
         self.errors: dict[str, ZmcacheError] = {}

@@ -6,7 +6,7 @@ the same key meanwhile adds a future of its own, so cancelling one call touches 
 timeout or a trace of their own travel in batches of their own, since one timer serves a batch. Many keys of one call are a flight together
 (`zmcache.client.bulk`). What is no get is an *errand*, ``[key, batch, future, deadline, change]``, and shared by nobody.
 
-A batch that fails because its node is gone is asked once more elsewhere: at the key's next owner, or, with ``route="any"``, at
+A batch that fails because its node is gone is asked again elsewhere: at the key's next owners, or, with ``route="any"``, at
 another of the given nodes. What must not be done twice, and may have been done, is not: its outcome is unknown.
 """
 
@@ -27,6 +27,7 @@ from zmcache.deadlines import RESOLUTION_S
 from zmcache.errors import DeadlineExceeded, LifecycleError, PeerUnavailable, ZmcacheError, from_code
 from zmcache.peers.batch import Batch, undone
 from zmcache.peers.channel import Channel
+from zmcache.peers.mesh import ATTEMPTS
 from zmcache.tracing import traceparent
 
 _DEADLINE: Final = "no answer within the call's deadline"
@@ -254,7 +255,7 @@ class Asking:
         unreachable = isinstance(error, PeerUnavailable)
         if unreachable:
             self._on_unreachable()
-        retry = unreachable and batch.attempt == 0
+        retry = unreachable and batch.attempt + 1 < ATTEMPTS
         # A write keeps to the owner if the stand-in can reach it: it may be that only we cannot, and the others still read there.
         flags = self._route.retry_flags | self._flags if batch.kind == GET else 0
         again: dict[Channel, Batch] = {}
@@ -263,7 +264,9 @@ class Asking:
             if channel is not None:
                 other = again.get(channel)
                 if other is None or not other.open:
-                    other = again[channel] = channel.open_batch(self, batch.kind, self.name, flags=flags, attempt=1)
+                    other = again[channel] = channel.open_batch(
+                        self, batch.kind, self.name, flags=flags, attempt=batch.attempt + 1
+                    )
                     other.trace = batch.trace
                 self._ask_again(other, flight)
             elif isinstance(error, DeadlineExceeded) and batch.kind == GET and len(flight) > 4:

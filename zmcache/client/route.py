@@ -6,7 +6,7 @@ from typing import Protocol
 
 from zmcache.core.wire import FORWARDED
 from zmcache.peers.channel import Channel
-from zmcache.peers.mesh import Mesh
+from zmcache.peers.mesh import ATTEMPTS, Mesh
 
 
 class Route(Protocol):
@@ -70,7 +70,7 @@ class OwnerRoute:
     def other_channel(self, key: str, failed: Channel) -> Channel | None:
         """The first of the key's owners, as the ring is now, that is not the one that failed."""
         mesh = self.mesh
-        for member in mesh.ring.owners(key, 2):
+        for member in mesh.ring.owners(key, ATTEMPTS):
             channel = mesh.channel_of(member.node_id)
             if channel is not None and channel is not failed and channel.usable:
                 return channel

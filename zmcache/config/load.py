@@ -166,6 +166,9 @@ def _settled(node: NodeSettings, path: str, file: str) -> NodeSettings:
 
 def _check_groups(groups: Mapping[str, GroupConfig]) -> None:
     for name, group in groups.items():
+        if group.acks > group.copies:
+            expected = f"expected at most as many as `copies`, {group.copies}, found {group.acks}"
+            raise ConfigError(expected, path=f"groups.{name}.acks")
         if group.budget_bytes * (1 - group.hot_share) * group.item_share < _LEAST_ITEM_BYTES:
             least = format_size(_LEAST_ITEM_BYTES)
             share = f"{group.item_share:g} of {format_size(group.budget_bytes)}, less the part for hot copies"

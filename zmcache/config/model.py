@@ -17,6 +17,7 @@ from zmcache.config.rules import (
     Budget,
     BusyPoll,
     ClusterEtcd,
+    Copies,
     Count,
     Duration,
     Endpoint,
@@ -125,9 +126,13 @@ class GroupConfig(Section, frozen=True, kw_only=True):
     hot_ttl_s: Span = field(default=1.0, name="hot_ttl")
     """How long such a copy lives: how long a set or a delete elsewhere may go unseen here."""
     moved_ttl_s: Duration = field(default=10.0, name="moved_ttl")
-    """How long a copy lives of a key that the ring has moved to another node."""
+    """How long a copy lives of a key that the ring has moved to another node, once that node has been given it."""
     refresh_beta: Beta = 0.0
     """How early a value that is asked for is made anew before its life ends, by XFetch: 1 is the paper's optimum, more is earlier; 0: at its end."""
+    copies: Copies = 1
+    """How many nodes hold each value. 2: a node may die and nothing is lost nor loaded again, for twice the memory."""
+    acks: Copies = 1
+    """How many of them have to hold a set before it is acknowledged; an acknowledged set survives that many crashes, less one."""
 
 
 class NodeSettings(Section, frozen=True, kw_only=True):
@@ -143,9 +148,13 @@ class NodeSettings(Section, frozen=True, kw_only=True):
     weight: Weight = 1.0
     """Its share of the keys relative to the others; 1.0 is one ordinary node."""
     zone: Zone = ""
-    """Where it stands (a rack, a data centre); for people and for later use."""
-    drain_timeout_s: Duration = field(default=10.0, name="drain_timeout")
-    """How long a stop waits for what is in flight."""
+    """Where it stands (a rack, a data centre): copies of a value go to different zones first."""
+    drain_timeout_s: Duration = field(default=30.0, name="drain_timeout")
+    """How long a stop may take to hand over what the node holds, and to finish what is in flight."""
+    join_timeout_s: Duration = field(default=30.0, name="join_timeout")
+    """How long a start waits to be handed over what the node is to hold, before it serves all the same; 0: it serves at once, empty."""
+    handover_rate_bytes: Size = field(default=64 * MIB, name="handover_rate")
+    """How many bytes a second the node sends at the most when it hands over. Less is gentler to those who ask meanwhile, and takes longer."""
     start_timeout_s: Duration = field(default=30.0, name="start_timeout")
     """How long a start tries to reach etcd before it gives up."""
     state_dir: Folder | None = None

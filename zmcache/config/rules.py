@@ -209,6 +209,8 @@ Count: TypeAlias = Annotated[int, _count(1_000_000_000)]
 # SQLite takes 32,766 parameters in one statement, PostgreSQL 32,767.
 BatchSize: TypeAlias = Annotated[int, _count(10_000)]
 Slots: TypeAlias = Annotated[int, _count(1000)]
+# More copies than that are a broadcast.
+Copies: TypeAlias = Annotated[int, _count(9)]
 Flag: TypeAlias = Annotated[bool, Rule(_flag, {"type": "boolean"})]
 Name: TypeAlias = Annotated[str, _text("a name of letters, digits, . _ and -, at most 100", _NAME)]
 NodeId: TypeAlias = Annotated[

@@ -37,9 +37,23 @@ Waiter: TypeAlias = Callable[[Outcome], None]
 
 
 class Flight:
-    """One key's work under way. `token` is the starter's own note, such as the ring it began under; `trace` the first caller's traceparent."""
+    """One key's work under way. `token` is the starter's own note, such as the ring it began under; `trace` the first caller's traceparent.
 
-    __slots__ = ("_on_abandoned", "_waiters", "began_s", "fenced", "key", "landed", "token", "trace")
+    `version` is that of a load's result: the moment in which it began. `loads`: the loader is at work on it.
+    """
+
+    __slots__ = (
+        "_on_abandoned",
+        "_waiters",
+        "began_s",
+        "fenced",
+        "key",
+        "landed",
+        "loads",
+        "token",
+        "trace",
+        "version",
+    )
 
     def __init__(self, key: str, token: object, on_abandoned: Callable[[Flight], None] | None) -> None:
         self.key = key
@@ -48,6 +62,8 @@ class Flight:
         self.landed = False
         self.trace: str | None = None
         self.began_s = 0.0
+        self.version = 0
+        self.loads = False
         self._on_abandoned = on_abandoned
         self._waiters: dict[Waiter, None] = {}
 

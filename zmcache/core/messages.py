@@ -13,7 +13,7 @@ import msgspec
 from zmcache.errors import ProtocolError
 
 MAJOR: Final = 1
-MINOR: Final = 1
+MINOR: Final = 2
 VERSION: Final = MAJOR * 16 + MINOR
 
 GET: Final = 1
@@ -39,6 +39,13 @@ MEMBERS: Final = 18
 FIGURES: Final = 19
 PONG: Final = 20
 REFUSAL: Final = 21
+COPY: Final = 22  # hold this as a copy, or as the new owner, unless something newer is there; the token is its version
+OFFER: Final = 23  # the sender holds these keys at these versions: which are to be sent?
+USED: Final = 24  # these keys are in use at their owner: a copy is not to be evicted as if nobody wanted it
+DIGESTS: Final = 25  # of all that sender and receiver are both to hold: where do they differ?
+DOUBT: Final = 26  # the sender was away: whoever holds something that it should have is to hand it over, and say so
+HANDED: Final = 27  # the sender has handed over all that the receiver is to hold under the epoch of the header
+LEAVE: Final = 28  # hand over, leave the ring and end; with the flag ANEW begin again
 
 # Header flags.
 FORWARDED: Final = 1  # request: a peer asks on behalf of its own caller; never to be forwarded again
@@ -46,14 +53,18 @@ NOT_OWNER: Final = 2  # answer: this node's ring gives some of these keys to ano
 FILLS: Final = (
     4  # GET: the asker makes what is missing, so nothing is loaded for it; it wants to know what is stale, too
 )
+PEEK: Final = (
+    8  # GET: the new owner asks the former one. What it holds, or what is being loaded there; nothing is loaded for it
+)
+ANEW: Final = 16  # LEAVE: the process is to start again in its place
 
 # Statuses, one byte a key. From 32 on it is the code of an error (see zmcache.errors).
 FROM_OWNER: Final = 0  # the owner had it
 FROM_HOT: Final = 1  # the node that was asked had a copy
 FROM_LOADER: Final = 2  # it was loaded for this request, or for another that was under way
-DONE: Final = 3  # it was done: stored, deleted, touched
+DONE: Final = 3  # it was done: stored, deleted, touched; offer: it is to be sent; digest: they are equal
 NOT_THERE: Final = 4  # delete, touch, cas, incr: it was not there
-KEPT: Final = 5  # add, cas: not done, another value stands
+KEPT: Final = 5  # add, cas, copy: not done, another value stands; offer: it need not be sent; digest: they differ
 IS_NONE: Final = 6  # the value is None, which somebody has set
 STALE: Final = 7  # the value (None: it is None), past its life; somebody makes it anew
 DUE: Final = 8  # the same, or not quite past its life: nobody makes it anew, and it is worth doing
@@ -65,6 +76,7 @@ NO_SUCH_KEY: Final = 16
 FIRST_ERROR: Final = 32
 
 NONE_FLAG: Final = 1  # in value_flags
+GONE_FLAG: Final = 2  # in the flags of a COPY: the key was deleted at this version
 
 # Kinds whose doing twice is not the same as once: they are not asked again when they may have been delivered.
 ONCE_ONLY: Final = frozenset({ADD, INCR, CAS})
@@ -144,7 +156,7 @@ class Set(NamedTuple):
 
 
 class Delete(NamedTuple):
-    """Delete many keys."""
+    """Delete many keys; USED has the same form."""
 
     version: int
     kind: int
@@ -158,11 +170,13 @@ class Delete(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """ADD, TOUCH, INCR, CAS, GETS, FILL, PUT or RELEASE of many keys. What a kind does not need is b"" or 0. A value of None is None.
+    """ADD, TOUCH, INCR, CAS, GETS, FILL, PUT, RELEASE, COPY or OFFER of many keys. What a kind does not need is b"" or 0. A value of None is None.
 
     ``ttls_ms`` as in a SET; of a FILL how long the lease is to last. ``tokens`` are what a GETS told, or what a lease was granted with; of a
     FILL 1 asks for a new value even where there is a fresh one. Of a PUT, ``stale_ms`` is how long beyond its life the value may be given
-    while it is made anew, ``error_ms`` the same for when that fails, and ``took_ms`` how long it took to make.
+    while it is made anew, ``error_ms`` the same for when that fails, and ``took_ms`` how long it took to make. Of a COPY and an OFFER the
+    tokens are versions; of a COPY ``ttls_ms`` is how long it is kept at all, ``fresh_ms`` (None: as long) how long it is fresh, ``stale_ms``
+    how long it may be given from now on while it is made anew, and a flag may say that the key is gone.
     """
 
     version: int
@@ -181,6 +195,25 @@ class Changes(NamedTuple):
     error_ms: list[int] | None = None
     took_ms: list[int] | None = None
     trace: str | None = None
+    fresh_ms: list[int] | None = None
+    value_flags: list[int] | None = None
+
+
+class Digests(NamedTuple):
+    """What sender and receiver are both to hold, by bucket of the keys' hashes: a digest of keys and versions in each. The answer has a position
+    for each bucket. ``sender`` is a node id.
+    """
+
+    version: int
+    kind: int
+    request_id: int
+    deadline_ms: int
+    revision: int
+    digest: int
+    flags: int
+    group: str
+    digests: list[int]
+    sender: str
 
 
 class Cancel(NamedTuple):
@@ -198,7 +231,10 @@ class Cancel(NamedTuple):
 
 
 class Query(NamedTuple):
-    """PING, TOPOLOGY, STATS or CLEAR: a question with no arguments. PONG: the answer to the first and the last."""
+    """PING, TOPOLOGY, STATS, CLEAR, DOUBT, HANDED or LEAVE: no arguments. PONG: the answer to all but the second and third.
+
+    The group of a DOUBT and of a HANDED is the sender's node id.
+    """
 
     version: int
     kind: int
@@ -288,8 +324,10 @@ class Change(NamedTuple):
     stale_ms: int = 0
     error_ms: int = 0
     took_ms: int = 0
+    fresh_ms: int = FOREVER
+    flags: int = 0
 
 
-Request: TypeAlias = Get | Set | Delete | Changes | Cancel | Query
+Request: TypeAlias = Get | Set | Delete | Changes | Digests | Cancel | Query
 Reply: TypeAlias = Answer | Members | Figures | Refusal | Query
 Message: TypeAlias = Request | Reply

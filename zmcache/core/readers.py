@@ -16,7 +16,10 @@ from zmcache.core.messages import (
     CANCEL,
     CAS,
     CLEAR,
+    COPY,
     DELETE,
+    DIGESTS,
+    DOUBT,
     DUE,
     FIGURES,
     FILL,
@@ -25,13 +28,16 @@ from zmcache.core.messages import (
     FROM_LOADER,
     GET,
     GETS,
+    HANDED,
     HEADER_FIELDS,
     INCR,
     LEASED,
+    LEAVE,
     MAX_TEXT,
     MAX_TRACE,
     MAX_TTL_MS,
     MEMBERS,
+    OFFER,
     PING,
     PONG,
     PUT,
@@ -42,10 +48,12 @@ from zmcache.core.messages import (
     STATS,
     TOPOLOGY,
     TOUCH,
+    USED,
     Answer,
     Cancel,
     Changes,
     Delete,
+    Digests,
     Figures,
     Get,
     Limits,
@@ -180,12 +188,25 @@ def _read_changes(fields: list[Any], limits: Limits) -> Changes:
         if at < len(fields) and fields[at] is not None:
             _ttls(fields[at], count)
     _trace(fields, 15)
-    return Changes(*fields[: HEADER_FIELDS + 8])
+    if len(fields) > 16 and fields[16] is not None:
+        _ttls(fields[16], count)
+    _maybe_numbers(fields, 17, count)
+    return Changes(*fields[: HEADER_FIELDS + 10])
 
 
 def _tokens(field: object, count: int) -> None:
     if not 0 <= min(_numbers(field, count)) <= max(_numbers(field, count)) < 1 << 64:
         raise ValueError
+
+
+def _read_digests(fields: list[Any], limits: Limits) -> Digests:
+    digests = fields[HEADER_FIELDS]
+    if type(digests) is not list or not 0 < len(digests) <= limits.keys:
+        raise ValueError
+    _tokens(digests, len(digests))
+    if type(fields[HEADER_FIELDS + 1]) is not str:
+        raise TypeError
+    return Digests(*fields[: HEADER_FIELDS + 2])
 
 
 def _read_cancel(fields: list[Any], limits: Limits) -> Cancel:
@@ -267,13 +288,11 @@ READERS: Final[dict[int, Callable[[list[Any], Limits], Message]]] = {
     GET: _read_get,
     SET: _read_set,
     DELETE: _read_delete,
-    **dict.fromkeys((ADD, TOUCH, INCR, CAS, GETS, FILL, PUT, RELEASE), _read_changes),
+    USED: _read_delete,
+    **dict.fromkeys((ADD, TOUCH, INCR, CAS, GETS, FILL, PUT, RELEASE, COPY, OFFER), _read_changes),
+    DIGESTS: _read_digests,
     CANCEL: _read_cancel,
-    CLEAR: _read_query,
-    PING: _read_query,
-    TOPOLOGY: _read_query,
-    STATS: _read_query,
-    PONG: _read_query,
+    **dict.fromkeys((CLEAR, PING, TOPOLOGY, STATS, PONG, DOUBT, HANDED, LEAVE), _read_query),
     ANSWER: _read_answer,
     MEMBERS: _read_members,
     FIGURES: _read_figures,

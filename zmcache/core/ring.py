@@ -22,11 +22,15 @@ import xxhash
 
 from zmcache.core import points as circle
 from zmcache.core.points import MIXED, Place, Points, places_of
+from zmcache.core.zones import Rounds, sizes_of, zones_of
 
 # With 512 points the fullest of 10 equal nodes has about 1.075 of the mean (with groupcache's 50: 1.23); 1,024 would
 # give 1.05 for twice the memory.
 POINTS: Final = 512
+SERVING: Final = "serving"
 LEAVING: Final = "leaving"
+JOINING: Final = "joining"
+STATES: Final = (SERVING, JOINING, LEAVING)
 # A ring has points in proportion to the weights: one absurd number from outside must not fill every reader's memory.
 MAX_WEIGHT: Final = 1000.0
 
@@ -35,15 +39,15 @@ class Member(NamedTuple):
     """One node as the others see it.
 
     ``endpoint`` is where it is to be reached, which need not be what it binds. ``weight`` is its share of the ring
-    relative to the others (1.0 is one ordinary node). ``state`` is ``"serving"`` or ``"leaving"``; a leaving node owns
-    nothing.
+    relative to the others (1.0 is one ordinary node). ``state`` is ``"serving"``, ``"joining"`` or ``"leaving"``; only a node that
+    serves owns anything.
     """
 
     node_id: str
     endpoint: str
     weight: float = 1.0
     zone: str = ""
-    state: str = "serving"
+    state: str = SERVING
     protocol: int = 16
 
 
@@ -91,6 +95,8 @@ class Ring:
         "_points",
         "_shift",
         "_sizes",
+        "_zone_sizes",
+        "_zones",
         "epoch",
         "members",
     )
@@ -108,6 +114,8 @@ class Ring:
         self._counts = tuple(counts)
         self._per_node = per_node
         self._owning = len(counts) - self._counts.count(0)
+        self._zones = zones_of(members, counts)
+        self._zone_sizes = sizes_of(self._zones, counts)
         self._direct = points.direct
         self._shift = points.direct_shift
         self._sizes = points.sizes(len(members))
@@ -116,8 +124,8 @@ class Ring:
     def build(
         cls, members: Iterable[Member], revision: int, *, points: int = POINTS, previous: Ring | None = None
     ) -> Ring:
-        """The ring of ``members``. Of two with the same id the greater counts. Members that leave own nothing, unless
-        all do.
+        """The ring of ``members``. Of two with the same id the greater counts. Members that join or leave own nothing, unless
+        none serves.
 
         ``points`` is how many a node of weight 1 has. More make the shares more even and the ring larger; all nodes and
         clients of a cluster need the same number. ``previous``, a ring of any membership, makes a small change cheap
@@ -130,9 +138,9 @@ class Ring:
         if previous is not None and previous._per_node != points:
             previous = None
         placed = _place(by_id, () if previous is None else previous.members)
-        all_leave = all(member.state == LEAVING for member in placed)
+        none_serves = all(member.state != SERVING for member in placed)
         counts = [
-            max(1, round(points * member.weight)) if all_leave or member.state != LEAVING else 0 for member in placed
+            max(1, round(points * member.weight)) if none_serves or member.state == SERVING else 0 for member in placed
         ]
         built = None if previous is None else _merged(previous, placed, counts)
         if built is None:
@@ -161,19 +169,46 @@ class Ring:
         return self.members[self.owner_index(key)]
 
     def owners(self, key: str, n: int) -> tuple[Member, ...]:
-        """The first ``n`` distinct nodes from ``key`` on, the owner first; fewer where there are fewer, none in an
-        empty ring. About 2 us.
+        """The first ``n`` distinct nodes for ``key``, the owner first; fewer where there are fewer, none in an empty ring.
+        About 2 us.
+
+        They stand in one order whatever ``n`` is: as the circle has them, but, where members name zones, none of a zone again
+        before each other zone has had its turn. So the first copy of a value is on the node that stands in for its owner.
         """
+        return self.owners_at(circle.hash_key(key), n)
+
+    def owners_at(self, position: int, n: int) -> tuple[Member, ...]:
+        """`owners` of the keys whose hash is ``position``."""
         wanted = min(n, self._owning)
         if wanted <= 0:
             return ()
-        owners, at = self._points.owners, self._points.find(circle.hash_key(key))
+        owners, at = self._points.owners, self._points.find(position)
+        zones = self._zones
         found: dict[int, None] = {}
-        while True:
+        while zones is None:
             found[owners[at]] = None
             if len(found) == wanted:
                 return tuple(self.members[index] for index in found)
             at = at + 1 if at + 1 < len(owners) else 0
+        rounds = Rounds(zones, self._zone_sizes)
+        while not rounds.are_known(wanted):
+            rounds.meet(owners[at])
+            at = at + 1 if at + 1 < len(owners) else 0
+        return tuple(self.members[index] for index in rounds.first(wanted))
+
+    def arc_of(self, position: int) -> int:
+        """A number for the arc in which that hash lies: all its hashes have the same owners. Raises `LookupError` in an empty ring."""
+        if not self._owning:
+            raise LookupError("an empty ring")
+        return self._points.find(position)
+
+    def places_as(self, other: Ring) -> bool:
+        """Whether every key has the same owners, in the same order, in both."""
+        return self is other or (self._placement() == other._placement() and self._per_node == other._per_node)
+
+    def _placement(self) -> list[tuple[str, int, str]]:
+        placed = zip(self.members, self._counts, strict=True)
+        return sorted((member.node_id, count, member.zone) for member, count in placed if count)
 
     def member(self, node_id: str) -> Member | None:
         """The member of that id, or None."""
@@ -232,6 +267,11 @@ def _digest(members: Iterable[Member]) -> int:
     """64 bits of what decides who owns what and where it is reached; 0 for no members."""
     facts = sorted([m.node_id, m.endpoint, float(m.weight), m.zone, m.state] for m in members)
     return xxhash.xxh3_64_intdigest(json.dumps(facts).encode()) if facts else 0
+
+
+def as_if_serving(members: Iterable[Member]) -> tuple[Member, ...]:
+    """The members with those that join taken for serving: whose ring tells what joiners have to be given before they serve."""
+    return tuple(m._replace(state=SERVING) if m.state == JOINING else m for m in members)
 
 
 def _place(by_id: dict[str, Member], previous: tuple[Member, ...]) -> tuple[Member, ...]:

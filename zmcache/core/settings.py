@@ -23,6 +23,8 @@ class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
     hot_ttl_s: float = 1.0
     moved_ttl_s: float = 10.0
     refresh_beta: float = 0.0
+    copies: int = 1
+    acks: int = 1
 
 
 class GroupStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,3 +54,9 @@ class GroupStatistics(msgspec.Struct, frozen=True, kw_only=True):
     leases_expired: int
     leases_overtaken: int
     refreshes: int
+    copies_sent: int
+    copies_failed: int
+    copies_taken: int
+    copies_refused: int
+    tombstones: int
+    tombstones_dropped: int

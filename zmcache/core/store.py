@@ -28,6 +28,7 @@ from zmcache.core.marks import Held
 from zmcache.core.slots import SHARDS, Slots
 
 _EXPIRES_PAGE: Final = array("d", bytes(8 * 4096))
+_VERSIONS_PAGE: Final = array("Q", bytes(8 * 4096))
 _TOUCHED_MAX: Final = 1024
 _EVICTED_MOST: Final = 32  # by one set, as long as the slack lasts
 _SLACK: Final = 1 / 32  # of the budget
@@ -63,7 +64,7 @@ class Store:
 
     __slots__ = (
         "_budget_bytes", "_entries", "_entry_limit_bytes", "_evictions", "_expirations", "_expires", "_hits", "_item_share",
-        "_misses", "_mortal", "_overhead", "_policy", "_refused", "_shards", "_slots", "_touched", "_used_bytes", "_values", "_wheel",
+        "_misses", "_mortal", "_overhead", "_policy", "_refused", "_shards", "_slots", "_touched", "_used_bytes", "_values", "_versions", "_wheel",
     )  # fmt: skip
 
     def __init__(self, budget_bytes: int, policy: str, item_share: float = 1.0) -> None:
@@ -75,6 +76,7 @@ class Store:
         self._slots = Slots()
         self._shards, self._values = self._slots.shards, self._slots.values
         self._expires = array("d", _EXPIRES_PAGE)
+        self._versions = array("Q", _VERSIONS_PAGE)
         self._wheel = ExpiryWheel()
         self._touched: list[int] = []
         self._entries = self._mortal = self._used_bytes = 0  # _mortal: entries that end some day
@@ -204,9 +206,9 @@ class Store:
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
-    def set(self, key: str, value: Held, expires_at_s: float, now_s: float) -> bool:
+    def set(self, key: str, value: Held, expires_at_s: float, now_s: float, version: int = 0) -> bool:
         """Keep ``value`` until ``expires_at_s``, evicting as needed, or most of it (`_make_room`). False: it is larger
-        than one entry may be, and nothing was changed.
+        than one entry may be, and nothing was changed. What ``version`` is compared with is the caller's business.
 
         One that ends in the past is not kept, nor is what it replaces. Costs about 2 us, and as much again for each
         entry that has to go.
@@ -230,7 +232,9 @@ class Store:
             self._used_bytes += cost
             while slot >= len(self._expires):
                 self._expires.extend(_EXPIRES_PAGE)
+                self._versions.extend(_VERSIONS_PAGE)
             self._expires[slot] = expires_at_s
+            self._versions[slot] = version
             self._wheel.add(slot, expires_at_s)
             self._mortal += expires_at_s != math.inf
             self._policy.inserted(slot, cost)
@@ -238,13 +242,26 @@ class Store:
             before = self._used_bytes
             self._used_bytes += cost - charge_of(key, self._values[slot], self._overhead)
             self._values[slot] = value
+            self._versions[slot] = version
             self._move(slot, expires_at_s)
             self._policy.resized(slot, cost)
             self._make_room(0, before)
             if self._slots.find(key) is None:
                 # It has grown, and the room for it was its own. It was set, so it is to be there: like one that is new.
-                return self.set(key, value, expires_at_s, now_s)
+                return self.set(key, value, expires_at_s, now_s, version)
         return True
+
+    def version_of(self, key: str) -> int:
+        """The version of what is held of ``key``, expired or not; 0 for nothing."""
+        slot = self._slots.find(key)
+        return 0 if slot is None else self._versions[slot]
+
+    def peek(self, key: str, now_s: float) -> tuple[Held, float, int] | None:
+        """What is held of ``key``, when it ends, and its version. Counts as nothing."""
+        slot = self._slots.find(key)
+        if slot is None or self._expires[slot] <= now_s:
+            return None
+        return self._values[slot], self._expires[slot], self._versions[slot]
 
     def first_to_go_for(self, key: str, value: Held) -> str | None:
         """The key that would be evicted first if ``value`` were set; None: there is room for it."""

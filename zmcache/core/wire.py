@@ -7,10 +7,12 @@ may stand in each is checked by `zmcache.core.readers`; both are to be had from 
     GET      keys, trace
     SET      keys, values, ttls_ms, value_flags, versions
     DELETE   keys
-    ADD, TOUCH, INCR, CAS, GETS, FILL, PUT, RELEASE
-             keys, values, ttls_ms, tokens, stale_ms, error_ms, took_ms, trace
+    ADD, TOUCH, INCR, CAS, GETS, FILL, PUT, RELEASE, COPY, OFFER
+             keys, values, ttls_ms, tokens, stale_ms, error_ms, took_ms, trace, fresh_ms, value_flags
+    USED     keys
+    DIGESTS  digests, sender
     CANCEL   positions
-    PING, TOPOLOGY, STATS, CLEAR     the header alone
+    PING, TOPOLOGY, STATS, CLEAR, DOUBT, HANDED, LEAVE     the header alone
     ANSWER   positions, statuses, values, lives_ms, value_flags, versions
     MEMBERS  node_ids, endpoints, weights, zones, states
     FIGURES  names, figures
@@ -38,12 +40,16 @@ import msgpack
 
 from zmcache.core.messages import (
     ADD,
+    ANEW,
     ANSWER,
     CANCEL,
     CAS,
     CLEAR,
+    COPY,
     DELETE,
+    DIGESTS,
     DONE,
+    DOUBT,
     DUE,
     FIGURES,
     FILL,
@@ -57,12 +63,15 @@ from zmcache.core.messages import (
     FROM_OWNER,
     GET,
     GETS,
+    GONE_FLAG,
+    HANDED,
     HEADER_FIELDS,
     INCR,
     IS_NONE,
     KEPT,
     LEASED,
     LEASED_NONE,
+    LEAVE,
     LOST,
     MAJOR,
     MAX_DEADLINE_MS,
@@ -74,7 +83,9 @@ from zmcache.core.messages import (
     NONE_FLAG,
     NOT_OWNER,
     NOT_THERE,
+    OFFER,
     ONCE_ONLY,
+    PEEK,
     PING,
     PONG,
     PUT,
@@ -87,6 +98,7 @@ from zmcache.core.messages import (
     TOPOLOGY,
     TOUCH,
     TTL_DEFAULT,
+    USED,
     VERSION,
     Answer,
     BadFrame,
@@ -94,6 +106,7 @@ from zmcache.core.messages import (
     Change,
     Changes,
     Delete,
+    Digests,
     Figures,
     Get,
     Header,
@@ -112,12 +125,16 @@ from zmcache.errors import RequestError
 
 __all__ = [
     "ADD",
+    "ANEW",
     "ANSWER",
     "CANCEL",
     "CAS",
     "CLEAR",
+    "COPY",
     "DELETE",
+    "DIGESTS",
     "DONE",
+    "DOUBT",
     "DUE",
     "FIGURES",
     "FILL",
@@ -131,11 +148,14 @@ __all__ = [
     "FROM_OWNER",
     "GET",
     "GETS",
+    "GONE_FLAG",
+    "HANDED",
     "INCR",
     "IS_NONE",
     "KEPT",
     "LEASED",
     "LEASED_NONE",
+    "LEAVE",
     "LOST",
     "MAJOR",
     "MAX_DEADLINE_MS",
@@ -146,7 +166,9 @@ __all__ = [
     "NOT_OWNER",
     "NOT_THERE",
     "NO_SUCH_KEY",
+    "OFFER",
     "ONCE_ONLY",
+    "PEEK",
     "PING",
     "PONG",
     "PUT",
@@ -159,6 +181,7 @@ __all__ = [
     "TOPOLOGY",
     "TOUCH",
     "TTL_DEFAULT",
+    "USED",
     "VERSION",
     "Answer",
     "BadFrame",
@@ -166,6 +189,7 @@ __all__ = [
     "Change",
     "Changes",
     "Delete",
+    "Digests",
     "Figures",
     "Get",
     "Header",

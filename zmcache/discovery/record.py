@@ -14,10 +14,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from zmcache.core.ring import MAX_WEIGHT, Member
+from zmcache.core.ring import MAX_WEIGHT, STATES, Member
 
 _MAX_ENDPOINT = 512
-_STATES = ("serving", "leaving")
 
 
 class BadRecord(ValueError):
@@ -65,8 +64,8 @@ def parse(node_id: object, found: object) -> Member:
     if not 0 < weight <= MAX_WEIGHT:
         raise BadRecord(f"weight must be above 0 and at most {MAX_WEIGHT:g}")
     state = _text(found, "state", default.state)
-    if state not in _STATES:
-        raise BadRecord(f"state must be one of {', '.join(_STATES)}")
+    if state not in STATES:
+        raise BadRecord(f"state must be one of {', '.join(STATES)}")
     protocol = found.get("protocol", default.protocol)
     if isinstance(protocol, bool) or not isinstance(protocol, int):
         raise BadRecord("protocol must be a whole number")

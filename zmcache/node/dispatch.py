@@ -20,7 +20,7 @@ from zmcache.core import wire
 from zmcache.core.marks import Held, all_plain
 from zmcache.core.ring import Epoch
 from zmcache.deadlines import Deadlines
-from zmcache.errors import Busy, PeerUnavailable, ProtocolError, UnknownGroup, ZmcacheError
+from zmcache.errors import Busy, PeerUnavailable, ProtocolError, RequestError, UnknownGroup, ZmcacheError
 from zmcache.group import LocalGroup
 from zmcache.node.late import Late, Row
 from zmcache.node.rows import TEXT_BYTES, Values, changes_of, error_text, lives_ms, parts, rows_bytes
@@ -30,6 +30,8 @@ _LOG_PAUSE_S: Final = 5.0
 _HEADER_BYTES: Final = 1024  # a generous guess of what an answer holds besides its rows
 
 _Request: TypeAlias = wire.Get | wire.Set | wire.Delete | wire.Changes
+# Between nodes, whether they serve or not: who joins is filled, who leaves answers for what it hands over.
+_BETWEEN_NODES: Final = frozenset({wire.PING, wire.COPY, wire.OFFER, wire.DIGESTS, wire.DOUBT, wire.HANDED, wire.USED})
 
 _log = logging.getLogger("zmcache.node")
 
@@ -52,6 +54,18 @@ class Desk(Protocol):
 
     def figures_frame(self, request_id: int) -> bytes:
         """The answer to STATS, encoded."""
+
+    def on_doubt(self, peer: str) -> None:
+        """A node was away: it is to be handed over what it lacks, and told."""
+
+    def on_handed(self, peer: str) -> None:
+        """A node has handed over to this one all that it had for it."""
+
+    def compare(self, request: wire.Digests, answer: Callable[[bytes], None]) -> None:
+        """``answer`` with a status for each bucket, once all that is held here has been walked over."""
+
+    def leave(self, *, anew: bool) -> bool:
+        """Leave the ring and end, and begin again if ``anew``. False: this node is not a process by itself."""
 
 
 class Dispatcher:
@@ -104,13 +118,19 @@ class Dispatcher:
             return
         if isinstance(request, wire.Cancel):
             self._cancel(peer, request)
-        elif not self.serving and request.kind != wire.PING:
+        elif not self.serving and request.kind not in _BETWEEN_NODES:
             # Not `Busy`, which is an answer: this sends the asker on to the next node.
             self._refuse(peer, request.request_id, PeerUnavailable("the node is starting or stopping"))
         elif isinstance(request, wire.Get):
             self._get(peer, request)
+        elif request.kind == wire.USED and isinstance(request, wire.Delete):
+            group = self._known_group(peer, request)
+            if group is not None:
+                group.note_used(request.keys)
         elif isinstance(request, (wire.Set, wire.Delete, wire.Changes)):
             self._change(peer, request)
+        elif isinstance(request, wire.Digests):
+            self._compare(peer, request)
         elif request.kind == wire.PING:
             self._answer(peer, wire.Query(*wire.header(wire.PONG, request.request_id, self._desk.epoch)))
         elif request.kind == wire.TOPOLOGY:
@@ -119,8 +139,31 @@ class Dispatcher:
             self._send(peer, self._desk.figures_frame(request.request_id))
         elif request.kind == wire.CLEAR:
             self._clear(peer, request)
+        elif request.kind in (wire.DOUBT, wire.HANDED, wire.LEAVE):
+            self._of_nodes(peer, request)
         else:
             self._refuse_frame(peer, wire.BadFrame(f"kind {request.kind} is an answer", request_id=request.request_id))
+
+    def _of_nodes(self, peer: bytes, request: wire.Message) -> None:
+        if request.kind == wire.DOUBT:
+            self._desk.on_doubt(request.group)
+        elif request.kind == wire.HANDED:
+            self._desk.on_handed(request.group)
+        elif not self._desk.leave(anew=bool(request.flags & wire.ANEW)):
+            self._refuse(peer, request.request_id, RequestError("this node is part of a program, which has to stop it"))
+            return
+        self._answer(peer, wire.Query(*wire.header(wire.PONG, request.request_id, self._desk.epoch)))
+
+    def _compare(self, peer: bytes, request: wire.Digests) -> None:
+        if self._known_group(peer, request) is None:
+            return
+
+        def answer(statuses: bytes) -> None:
+            header = wire.header(wire.ANSWER, request.request_id, self._desk.epoch)
+            count = len(statuses)
+            self._answer(peer, wire.Answer(*header, None, statuses, [None] * count, [0] * count))
+
+        self._desk.compare(request, answer)
 
     def _refuse_frame(self, peer: bytes, error: wire.BadFrame) -> None:
         self.bad_frames += 1
@@ -166,6 +209,9 @@ class Dispatcher:
     def _get(self, peer: bytes, get: wire.Get) -> None:
         group = self._group(peer, get)
         if group is None:
+            return
+        if get.flags & wire.PEEK:
+            self._peek(peer, get, group)
             return
         now_s = group.clock()
         keys = get.keys
@@ -214,6 +260,16 @@ class Dispatcher:
             if fills:
                 late.flush()
 
+    def _peek(self, peer: bytes, get: wire.Get, group: LocalGroup) -> None:
+        late = self._late(peer, get, group, len(get.keys))
+        if late is not None:
+            for at, key in enumerate(get.keys):
+                waiter = late.waiter(at)
+                flight = group.peek_here(key, waiter)
+                if flight is not None:
+                    late.joined(at, flight, waiter)
+            late.flush()
+
     def _change(self, peer: bytes, request: wire.Set | wire.Delete | wire.Changes) -> None:
         group = self._group(peer, request)
         if group is None:
@@ -221,7 +277,8 @@ class Dispatcher:
         late = self._late(peer, request, group, len(request.keys))
         if late is None:
             return
-        self._desk.look_back()
+        if request.kind not in (wire.COPY, wire.OFFER):
+            self._desk.look_back()
         forwarded = bool(request.flags & wire.FORWARDED)
         trace = request.trace if isinstance(request, wire.Changes) and is_traceparent(request.trace) else None
         for at, change in enumerate(changes_of(request)):

@@ -11,12 +11,14 @@ has no ring yet cannot go on, and its start says why.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from zmcache.core.ring import Member, Ring
+from zmcache.core.ring import JOINING, LEAVING, SERVING, Member, Ring, as_if_serving
 from zmcache.core.wire import PING, Reply
 from zmcache.discovery.base import Snapshot
 from zmcache.errors import DiscoveryError
@@ -32,7 +34,7 @@ _log = logging.getLogger("zmcache.node")
 def suddenly_gone(members: tuple[Member, ...], snapshot: Snapshot, self_id: str) -> list[Member]:
     """The members that a snapshot drops without their having said so, if they are more than a third of all; else none."""
     staying = {member.node_id for member in snapshot.members}
-    gone = [m for m in members if m.node_id not in staying and m.state != "leaving" and m.node_id != self_id]
+    gone = [m for m in members if m.node_id not in staying and m.state != LEAVING and m.node_id != self_id]
     return gone if len(gone) * 3 > len(members) else []
 
 
@@ -53,6 +55,7 @@ class Membership:
         self._failure: DiscoveryError | None = None  # of the latest snapshot; None where it became a ring
         self._changed = False
         self._closed = False
+        self._adopted = asyncio.Event()
         self.rings_built = 0
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
@@ -99,9 +102,22 @@ class Membership:
         if self._failure is not None and not self._mesh.ring:
             raise self._failure
 
+    async def wait_state(self, node_id: str, state: str, within_s: float) -> bool:
+        """Return when the ring has that node in that state, at the latest after ``within_s``; whether it has."""
+        deadline_s = self._loop.time() + within_s
+        while (member := self._mesh.ring.member(node_id)) is None or member.state != state:
+            left_s = deadline_s - self._loop.time()
+            if left_s <= 0 or self._closed:
+                return False
+            self._adopted.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._adopted.wait(), left_s)
+        return True
+
     async def aclose(self) -> None:
         """Stop building."""
         self._closed = True
+        self._adopted.set()
         await self._wait_built()
 
     async def _wait_built(self) -> None:
@@ -120,16 +136,16 @@ class Membership:
                 assert self._latest is not None
                 members = (*self._latest.members, *(member for member, _ in self._held.values()))
                 ring = await self._ring_of(members, self._latest.revision)
+                next_ring = ring
+                if ring is not None and any(member.state == JOINING for member in members):
+                    next_ring = await self._ring_of(as_if_serving(members), self._latest.revision)
                 if ring is not None and ring.epoch != self._mesh.ring.epoch and not self._closed:
                     self.rings_built += 1
-                    leaving = sum(member.state == "leaving" for member in ring.members)
-                    _log.info(
-                        "ring of %d serving nodes%s at revision %d",
-                        len(ring.members) - leaving,
-                        f", {leaving} leaving," if leaving else "",
-                        ring.epoch.revision,
-                    )
-                    self._mesh.adopt(ring)
+                    states = Counter(member.state for member in ring.members)
+                    others = "".join(f", {states[state]} {state}," for state in (JOINING, LEAVING) if states[state])
+                    _log.info("ring of %d serving nodes%s at revision %d", states[SERVING], others, ring.epoch.revision)
+                    self._mesh.adopt(ring, next_ring)
+                    self._adopted.set()
                     self._on_ring()
         finally:
             self._building = None

@@ -1,9 +1,9 @@
 """The life of a node: start, serve, drain, stop.
 
-Start is all or nothing: loaders are made, the address is bound, the membership is found, the first ring is built, and only then
-are requests served; whatever fails takes down what was there before it. Drain leaves the ring first and goes on answering until
-it is quiet, so that nobody meets a closed door: others route around a leaving node as soon as they hear of it, and a request that
-is under way is finished. Stop is for after that, and for emergencies.
+Start is all or nothing: loaders are made, the address is bound, the membership is found, the first ring is built; where others serve already,
+the node joins: they hand over what it is to hold. Only then are requests served. Whatever fails takes down what was there before it. Drain leaves the
+ring first, hands over what the node holds, and goes on answering until it is quiet, so that nobody meets a closed door: others route
+around a leaving node as soon as they hear of it, and a request that is under way is finished. Stop is for after that, and for emergencies.
 
 A node owns its groups, sockets and timers; two nodes live in one process without knowing of each other. It belongs to the event loop that started it.
 """
@@ -22,23 +22,29 @@ from typing import Final, Self
 from zmcache.calls import Group
 from zmcache.config import NodeConfig, load_node, node_id_from
 from zmcache.core import wire
-from zmcache.core.ring import Epoch, Member, Ring
+from zmcache.core.ring import JOINING, LEAVING, SERVING, Epoch, Member, Ring
 from zmcache.core.tidying import TURN_S
+from zmcache.core.versions import Versions
 from zmcache.deadlines import Deadlines
 from zmcache.discovery.base import Discovery, Snapshot
 from zmcache.errors import DiscoveryError, LifecycleError, UnknownGroup
 from zmcache.loading import Loader
 from zmcache.node.about import figures_frame, members_frame
 from zmcache.node.dispatch import Dispatcher
+from zmcache.node.doubt import Doubt
 from zmcache.node.figures import figures_of
+from zmcache.node.handover import Handover
 from zmcache.node.housekeeping import SUSPECTED_S, Housekeeping
 from zmcache.node.membership import Membership
 from zmcache.node.reload import Changes, changes, with_budgets
 from zmcache.node.wiring import concerning, make_discovery, make_groups, make_loader, make_transport
+from zmcache.peers.channel import Channel
 from zmcache.peers.mesh import Mesh
 from zmcache.peers.remote import RemotePeers
 from zmcache.transport.base import Listener, Transport
 
+_PUBLISHED_S: Final = 5.0  # until what was published is in this node's own ring
+_COMPARED_MOST: Final = 8  # peers whose digests wait for a walk
 _QUIET_S: Final = 0.5  # no request for this long: everyone has heard that the node is leaving
 
 _log = logging.getLogger("zmcache.node")
@@ -59,8 +65,10 @@ class Node:
         transport: Callable[[], Transport] | None = None,
         discovery: Callable[[Member], Discovery] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        wall_s: Callable[[], float] = time.time,
     ) -> None:
         self.config = config
+        self._wall_s = wall_s
         self._clock = clock
         self._given_loaders = dict(loaders or {})
         self._make_transport = transport or (lambda: make_transport(config))
@@ -81,6 +89,11 @@ class Node:
         self._peers: RemotePeers | None = None
         self._member: Member | None = None
         self._housekeeping: Housekeeping | None = None
+        self._handover: Handover | None = None
+        self._doubt: Doubt | None = None
+        self._comparing: set[asyncio.Task[None]] = set()
+        self.on_leave: Callable[[bool], None] | None = None
+        """Called when somebody asks this node to leave the ring and end; with True: and to begin again. None: nobody may."""
         self._started_s = 0.0
         self.lease_losses = 0
         self.standstills = 0
@@ -140,27 +153,67 @@ class Node:
         endpoint = config.node.advertise or self._listener.endpoint
         node_id = config.node.id or node_id_from(endpoint)
         self._member = config.node.member()._replace(node_id=node_id, endpoint=endpoint, protocol=wire.VERSION)
-        self._mesh = Mesh(self._transport, config.limits, self._deadlines, self_id=node_id, on_epoch=lambda *_: None)
+        self._mesh = Mesh(
+            self._transport,
+            config.limits,
+            self._deadlines,
+            self_id=node_id,
+            on_epoch=lambda *_: None,
+            on_back=lambda channel: self._on_back(channel),
+        )
         self._peers = RemotePeers(self._mesh, node_id, self._clock)
-        self._groups = make_groups(config, self._peers, self._deadlines, self._loaders, self._clock)
+        versions = Versions(node_id, self._wall_s(), time.monotonic)
+        self._groups = make_groups(config, self._peers, self._deadlines, self._loaders, self._clock, versions)
+        self._handover = Handover(self._mesh, self._groups, node_id, rate_bytes=float(config.node.handover_rate_bytes))
+        self._doubt = Doubt(self._mesh, node_id)
         self._tidied = itertools.cycle(self._groups.values())
         self._dispatcher = Dispatcher(self, self._groups, config.limits, self._deadlines, self._listener.send_nowait)
         self._membership = Membership(self._mesh, node_id, self._on_ring)
         self._discovery = self._make_discovery(self._member)
+        if config.node.join_timeout_s > 0:
+            self._member = self._member._replace(state=JOINING)
         await self._discovery.start(self._member, self._on_snapshot, self._on_lease_lost)
         await self._membership.wait_ring()
+        self._member = await self._join(self._member)
         self._dispatcher.serving = True
+        # What was kept in its place while it was away, or is not equal everywhere for whatever reason.
+        self._doubt.begin(config.node.join_timeout_s, lambda: None)
         self._housekeeping = Housekeeping(self._sweep, self._on_standstill)
         _log.debug("node %s serves at %s (bound to %s)", node_id, endpoint, self._listener.endpoint)
 
+    async def _join(self, member: Member) -> Member:
+        """Return when this node is to serve: it has been given what it is to hold, nobody serves who could give it, or it took too long."""
+        assert self._mesh is not None
+        assert self._doubt is not None
+        assert self._discovery is not None
+        assert self._membership is not None
+        mine = self._mesh.ring.member(member.node_id)
+        serving = member._replace(state=SERVING)
+        if mine is None or mine.state != JOINING:
+            return serving  # a static list, or the members last seen: nobody asks how this node is
+        if any(other.state == SERVING for other in self._mesh.ring.members):
+            within_s = self.config.node.join_timeout_s
+            given_up: list[bool] = []
+            self._doubt.begin(within_s, lambda: given_up.append(True), ask=False)
+            await self._doubt.wait_over()
+            if given_up:
+                _log.warning("%s serves without having been handed over all that it is to hold", member.node_id)
+        try:
+            await self._discovery.update(serving)
+            await self._membership.wait_state(member.node_id, SERVING, _PUBLISHED_S)
+        except DiscoveryError as error:
+            # The others hear of it when it can be published; until then they keep what they own.
+            _log.info("the others are not told yet that %s serves: %s", member.node_id, error)
+        return serving
+
     async def drain(self) -> None:
-        """Leave the ring, go on answering until it is quiet and nothing is in flight, at most ``drain_timeout``."""
+        """Leave the ring, hand over, go on answering until it is quiet and nothing is in flight, at most ``drain_timeout``."""
         if self._dispatcher is None or not self._dispatcher.serving or self._stopped:
             return
         assert self._discovery is not None
         assert self._member is not None
         assert self._mesh is not None
-        self._member = self._member._replace(state="leaving")
+        self._member = self._member._replace(state=LEAVING)
         alone = len(self._mesh.ring.members) <= 1
         try:
             await self._discovery.update(self._member)
@@ -169,12 +222,25 @@ class Node:
                 _log.info("the others are not told that this node leaves: %s", error)
             alone = True  # nobody will route around it, so there is no quiet to wait for
         deadline_s = time.monotonic() + self.config.node.drain_timeout_s
+        if not alone:
+            await self._hand_over_all(deadline_s)
         quiet_since_s = max(time.monotonic(), self._dispatcher.last_request_s)
         while (now_s := time.monotonic()) < deadline_s:
             quiet_since_s = max(quiet_since_s, self._dispatcher.last_request_s)
             if not self._dispatcher.late and (alone or now_s - quiet_since_s >= _QUIET_S):
                 break
             await asyncio.sleep(0.02)
+
+    async def _hand_over_all(self, deadline_s: float) -> None:
+        """Return when what this node holds is held elsewhere, as far as that can be done until then."""
+        assert self._membership is not None
+        assert self._handover is not None
+        try:
+            async with asyncio.timeout(max(0.0, deadline_s - time.monotonic())):
+                await self._membership.wait_state(self.member.node_id, LEAVING, _PUBLISHED_S)
+                await self._handover.wait_settled()
+        except TimeoutError:
+            _log.warning("%s leaves before all that it held has been handed over", self.member.node_id)
 
     async def stop(self) -> None:
         """Stop at once: off the list of members, everything closed, who still waits is told. Idempotent."""
@@ -189,6 +255,12 @@ class Node:
             await self._discovery.stop()
         if self._membership is not None:
             await self._membership.aclose()
+        if self._doubt is not None:
+            self._doubt.close()
+        if self._handover is not None:
+            await self._handover.aclose()
+        for task in self._comparing:
+            task.cancel()
         for group in self._groups.values():
             await group.aclose()
         for name, loader in self._loaders.items():
@@ -261,6 +333,7 @@ class Node:
             "lease_losses": self.lease_losses,
             "standstills": self.standstills,
             **next(blocks),
+            **(self._handover.statistics() if self._handover is not None else {}),
         }
         yield from blocks
 
@@ -290,6 +363,37 @@ class Node:
         """The answer to STATS, encoded."""
         return figures_frame(request_id, self.epoch, self.member.node_id, self._figures(), self.config.limits)
 
+    def on_doubt(self, peer: str) -> None:
+        """A node was away: hand over to it what it lacks, and tell it."""
+        if self._handover is not None:
+            self._handover.on_peer_back(peer, tell=True)
+
+    def on_handed(self, peer: str) -> None:
+        """A node has handed over to this one."""
+        if self._doubt is not None:
+            self._doubt.handed(peer)
+
+    def compare(self, request: wire.Digests, answer: Callable[[bytes], None]) -> None:
+        """See `zmcache.node.dispatch.Desk`."""
+        handover = self._handover
+        if handover is None or self._loop is None or len(self._comparing) >= _COMPARED_MOST:
+            return  # the asker's deadline tells it
+
+        async def compare() -> None:
+            assert handover is not None
+            answer(await handover.compare(request.sender, request.group, request.digests))
+
+        task = self._loop.create_task(compare(), name="zmcache compare")
+        self._comparing.add(task)
+        task.add_done_callback(self._comparing.discard)
+
+    def leave(self, *, anew: bool) -> bool:
+        """See `zmcache.node.dispatch.Desk`."""
+        if self.on_leave is None or self._loop is None:
+            return False
+        self._loop.call_soon(self.on_leave, anew)
+        return True
+
     # -- callbacks -------------------------------------------------------------------------------------------------
 
     def _on_frame(self, peer: bytes, frame: bytes) -> None:
@@ -303,11 +407,31 @@ class Node:
     def _on_ring(self) -> None:
         for group in self._groups.values():
             group.ring_changed()
+        if self._handover is not None:
+            self._handover.on_ring()
+
+    def _on_back(self, channel: Channel) -> None:
+        if self._handover is not None and self._mesh is not None and self._mesh.channel_of(channel.name) is channel:
+            self._handover.on_peer_back(channel.name)
 
     def _on_lease_lost(self) -> None:
         self.lease_losses += 1
         for group in self._groups.values():
             group.ring_changed(lease_lost=True)
+        self._begin_doubt()
+
+    def _begin_doubt(self) -> None:
+        """Others may have been written to in this node's place: it holds on to what it has for as long only as they take to say so."""
+        if self._doubt is not None and self._dispatcher is not None and self._dispatcher.serving:
+            within_s = min((group.settings.moved_ttl_s for group in self._groups.values()), default=0.0)
+            self._doubt.begin(within_s, self._let_go)
+
+    def _let_go(self) -> None:
+        _log.warning(
+            "not all who may have been written to in this node's place have answered: what is held here is let go"
+        )
+        for group in self._groups.values():
+            group.let_go(everything=True)
 
     def _on_standstill(self) -> None:
         # Alone, nobody stood in for it.
@@ -315,6 +439,7 @@ class Node:
             self.standstills += 1
             for group in self._groups.values():
                 group.stood_still()
+            self._begin_doubt()
 
     def _sweep(self) -> bool:
         assert self._membership is not None

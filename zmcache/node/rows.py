@@ -35,6 +35,8 @@ def changes_of(request: Set | Delete | Changes) -> Iterator[Change]:
     columns += [
         request.tokens,
         *(times or repeat(0) for times in (request.stale_ms, request.error_ms, request.took_ms)),
+        request.fresh_ms or repeat(FOREVER),
+        request.value_flags or repeat(0),
     ]
     return (Change(kind, *row) for row in zip(*columns, strict=False))
 

@@ -11,6 +11,7 @@ from zmcache.calls import Group
 from zmcache.config import ImportLoader, NodeConfig, SqlLoader
 from zmcache.core.ring import Member
 from zmcache.core.settings import GroupSettings
+from zmcache.core.versions import Versions
 from zmcache.deadlines import Deadlines
 from zmcache.discovery.base import Discovery
 from zmcache.discovery.lastseen import LastSeen
@@ -47,6 +48,7 @@ def make_groups(
     deadlines: Deadlines,
     loaders: Mapping[str, Loader],
     clock: Callable[[], float],
+    versions: Versions,
 ) -> dict[str, Group]:
     """The groups by name, each with its loader from ``loaders`` where there is one, which is the group's to close from now on."""
     groups = {}
@@ -54,7 +56,7 @@ def make_groups(
         settings = GroupSettings(**{field: getattr(group, field) for field in GroupSettings.__struct_fields__})
         groups[name] = Group(
             name, settings, config.limits, peers, deadlines,
-            loader=loaders.get(name), random=random.random, clock=clock,
+            loader=loaders.get(name), random=random.random, clock=clock, versions=versions,
         )  # fmt: skip
     return groups
 

@@ -173,6 +173,8 @@ class Batch:
             values = [change.value or b"" for change in changes]
             flags = [wire.NONE_FLAG * (change.value is None) for change in changes]
             return wire.encode(wire.Set(*header, self.keys, values, ttls_ms, flags if any(flags) else None))
+        if self.kind == wire.COPY:
+            return wire.encode(copies_message(header, changes))
         times = (None, None, None)
         if self.kind == wire.PUT:
             times = tuple(map(list, zip(*[(c.stale_ms, c.error_ms, c.took_ms) for c in changes], strict=True)))  # type: ignore[assignment]
@@ -181,6 +183,25 @@ class Batch:
                 *header, self.keys, [c.value for c in changes], ttls_ms, [c.token for c in changes], *times, self.trace
             )
         )
+
+
+def copies_message(header: wire.Header, copies: list[wire.Change]) -> wire.Changes:
+    """A COPY of so many keys; columns that none of them needs are left out."""
+    stale_ms, took_ms = [copy.stale_ms for copy in copies], [copy.took_ms for copy in copies]
+    fresh_ms, flags = [copy.fresh_ms for copy in copies], [copy.flags for copy in copies]
+    return wire.Changes(
+        *header,
+        [copy.key for copy in copies],
+        [copy.value for copy in copies],
+        [copy.ttl_ms for copy in copies],
+        [copy.token for copy in copies],
+        stale_ms if any(stale_ms) else None,
+        None,
+        took_ms if any(took_ms) else None,
+        None,
+        fresh_ms if any(fresh != wire.FOREVER for fresh in fresh_ms) else None,
+        flags if any(flags) else None,
+    )
 
 
 def remaining_ms(deadline_s: float, now_s: float) -> int:

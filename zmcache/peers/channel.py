@@ -73,8 +73,10 @@ class Channel:
         limits: wire.Limits,
         deadlines: Deadlines,
         on_epoch: Callable[[Channel, Epoch], None],
+        on_back: Callable[[Channel], None],
         clock: Callable[[], float],
     ) -> None:
+        """``on_epoch``: an answer carries another epoch than this node's. ``on_back``: the peer answers again, after it did not."""
         self.name = name
         self.endpoint = endpoint
         self.limits = limits
@@ -87,6 +89,7 @@ class Channel:
         self._transport = transport
         self._deadlines = deadlines
         self._on_epoch = on_epoch
+        self._on_back = on_back
         self._clock = clock
         self._where = endpoint if name == endpoint else f"{name} at {endpoint}"
         self._loop = asyncio.get_running_loop()
@@ -132,8 +135,18 @@ class Channel:
         self._outbox.append(batch)
         return batch
 
-    def query(self, kind: int, deadline_s: float, group: str = "") -> asyncio.Future[wire.Reply]:
-        """Send PING, TOPOLOGY, STATS, or CLEAR of a group. The future ends by the deadline at the latest."""
+    def query(
+        self,
+        kind: int,
+        deadline_s: float,
+        group: str = "",
+        *,
+        flags: int = 0,
+        make: Callable[[wire.Header], wire.Message] = lambda header: wire.Query(*header),
+    ) -> asyncio.Future[wire.Reply]:
+        """Send one message by itself, such as PING, or whatever ``make`` makes of its header. The future ends by the deadline at the latest,
+        with the first answer that comes.
+        """
         future: asyncio.Future[wire.Reply] = self._loop.create_future()
         self._connect()
         if not self.usable:
@@ -149,21 +162,19 @@ class Channel:
                 future.set_exception(DeadlineExceeded(f"no answer from {self._where} within the deadline"))
 
         self._deadlines.add(deadline_s, expire)
-        self._send_query(kind, request_id, deadline_s, future, group)
-        return future
 
-    def _send_query(
-        self, kind: int, request_id: int, deadline_s: float, future: asyncio.Future[wire.Reply], group: str
-    ) -> None:
-        deadline_ms = remaining_ms(deadline_s, self._clock())
-        frame = wire.encode(
-            wire.Query(*wire.header(kind, request_id, self.epoch, deadline_ms=deadline_ms, group=group))
-        )
-        if future.done() or (
-            self.state is State.UP and self._connection is not None and self._connection.send_nowait(frame)
-        ):
-            return
-        self._loop.call_later(0.01, self._send_query, kind, request_id, deadline_s, future, group)
+        def send() -> None:
+            if future.done():
+                return
+            if self.state is State.UP and self._connection is not None:
+                deadline_ms = remaining_ms(deadline_s, self._clock())
+                header = wire.header(kind, request_id, self.epoch, deadline_ms=deadline_ms, flags=flags, group=group)
+                if self._connection.send_nowait(wire.encode(make(header))):
+                    return
+            self._loop.call_later(0.01, send)
+
+        send()
+        return future
 
     def flush(self) -> None:
         """Send what this turn has collected so far."""
@@ -259,9 +270,12 @@ class Channel:
         """From the transport."""
         if self.state is State.CLOSED:
             return
+        was_down = self.state is State.DOWN
         self._become(State.UP)
         self._pulse.connected()
         self.on_writable()
+        if was_down:
+            self._on_back(self)
 
     def on_writable(self) -> None:
         """From the transport."""
@@ -285,6 +299,7 @@ class Channel:
         if self.state is State.SUSPECT:
             _log.warning("%s answers again", self._where)
             self._become(State.UP)
+            self._on_back(self)
         try:
             reply = wire.decode(frame, self.limits)
         except wire.BadFrame as error:

@@ -8,8 +8,10 @@ and closed when the member goes. It decides nothing about answers: that is the c
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
+from typing import Final
 
 from zmcache.core.ring import Epoch, Ring
 from zmcache.core.wire import Limits
@@ -17,6 +19,9 @@ from zmcache.deadlines import Deadlines
 from zmcache.peers.channel import Channel, State
 from zmcache.peers.pulse import BEAT_S
 from zmcache.transport.base import Transport
+
+# How many of a key's owners are asked, one after another, while those before cannot be reached: two nodes may die in one moment.
+ATTEMPTS: Final = 3
 
 
 class Mesh:
@@ -30,9 +35,17 @@ class Mesh:
         *,
         self_id: str | None,
         on_epoch: Callable[[Channel, Epoch], None],
+        on_back: Callable[[Channel], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.ring = Ring.EMPTY
+        self.next_ring = Ring.EMPTY
+        """That of those who join, too; the ring itself where nobody does."""
+        self.former_ring = Ring.EMPTY
+        self.adopted_s = -math.inf
+        """When the ring took the former one's place, by ``clock``."""
+        self.catches_up = False
+        """Whether other nodes may hold what this one lacks; it is being handed over."""
         self.by_index: list[Channel | None] = []
         self.limits = limits
         self.deadlines = deadlines
@@ -40,18 +53,21 @@ class Mesh:
         self._self_id = self_id
         self._transport = transport
         self._on_epoch = on_epoch
+        self._on_back = on_back
         self._channels: dict[str, Channel] = {}
         self._extra: dict[str, Channel] = {}
         self._loop = asyncio.get_running_loop()
         self._beat_timer: asyncio.TimerHandle | None = self._loop.call_later(BEAT_S, self._beat)
 
-    def adopt(self, ring: Ring) -> None:
+    def adopt(self, ring: Ring, next_ring: Ring | None = None) -> None:
         """Use this ring from now on; channels of members that are gone, or have moved to another endpoint, are closed."""
         wanted = {member.node_id: member.endpoint for member in ring.members}
         gone = [channel for channel in self._channels.values() if wanted.get(channel.name) != channel.endpoint]
         for channel in gone:
             del self._channels[channel.name]
-        self.ring = ring
+        if not ring.places_as(self.ring):
+            self.former_ring, self.adopted_s = self.ring, self.clock()
+        self.ring, self.next_ring = ring, next_ring or ring
         self.by_index = [
             None if member.node_id == self._self_id else self._channel(member.node_id, member.endpoint)
             for member in ring.members
@@ -101,7 +117,9 @@ class Mesh:
         return channel
 
     def _new_channel(self, name: str, endpoint: str) -> Channel:
-        channel = Channel(name, endpoint, self._transport, self.limits, self.deadlines, self._on_epoch, self.clock)
+        channel = Channel(
+            name, endpoint, self._transport, self.limits, self.deadlines, self._on_epoch, self._on_back, self.clock
+        )
         channel.epoch = self.ring.epoch
         return channel
 

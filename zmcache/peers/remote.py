@@ -1,7 +1,7 @@
 """The `Peers` of a group in a node: a key of another node is asked of its owner, then of the owner's stand-in, in one hop.
 
-An answer is an answer, "no such key" and a loader's error among them. Only a transport failure sends a request on, once, to the next of
-``owners(key, 2)``; when that is this node itself, or fails as well, the outcome is `PeerUnavailable` and the group loads here. What is the
+An answer is an answer, "no such key" and a loader's error among them. Only a transport failure sends a request on, to the next of the key's
+owners; when that is this node itself, or `ATTEMPTS` have failed, the outcome is `PeerUnavailable` and the group loads here. What is the
 same done twice may be asked twice; of the rest, what may have been delivered is not asked again, and its outcome is `OutcomeUnknown`.
 """
 
@@ -12,14 +12,18 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from zmcache.copying import NOBODY, Receivers
 from zmcache.core.flight import Outcome, Waiter, failure
-from zmcache.core.wire import FILLS, FIRST_ERROR, FORWARDED, GET, LEASED, LEASED_NONE, RELEASE, Answer, Change
+from zmcache.core.ring import Member, Ring
+from zmcache.core.wire import FILLS, FIRST_ERROR, FORWARDED, GET, LEASED, LEASED_NONE, PEEK, RELEASE, Answer, Change
 from zmcache.errors import PeerUnavailable, ZmcacheError, from_code
 from zmcache.peers.batch import Batch, undone
 from zmcache.peers.channel import Channel
-from zmcache.peers.mesh import Mesh
+from zmcache.peers.mesh import ATTEMPTS, Mesh
 
 _RELEASE_S: Final = 1.0
+# So many of the nodes that come next are looked at for one in whose place a copy can be.
+_SPARES: Final = 2
 
 
 class _Errand:
@@ -56,9 +60,86 @@ class RemotePeers:
         return not ring or ring.owner(key).node_id == self._self_id
 
     def stands_in(self, key: str) -> bool:
-        """Whether this node is the second of the key's owners."""
-        owners = self._mesh.ring.owners(key, 2)
-        return len(owners) == 2 and owners[1].node_id == self._self_id
+        """Whether this node is the first of the key's owners, after the owner itself, that can be reached."""
+        for member in self._mesh.ring.owners(key, ATTEMPTS)[1:]:
+            if member.node_id == self._self_id:
+                return True
+            channel = self._mesh.channel_of(member.node_id)
+            if channel is not None and channel.usable:
+                return False
+        return False
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nobody joins."""
+        return self._mesh.next_ring is self._mesh.ring
+
+    def holds(self, key: str, copies: int) -> bool:
+        """See `zmcache.group.Peers`."""
+        mesh, me = self._mesh, self._self_id
+        return (
+            not mesh.ring
+            or any(member.node_id == me for member in mesh.ring.owners(key, copies))
+            or (mesh.next_ring is not mesh.ring and any(m.node_id == me for m in mesh.next_ring.owners(key, copies)))
+        )
+
+    def is_in_charge(self, key: str, copies: int) -> bool:
+        """See `zmcache.group.Peers`."""
+        first = self._reachable(self._mesh.ring, key, copies + _SPARES)[:copies]
+        return not self._mesh.ring or any(member.node_id == self._self_id for member in first)
+
+    def receivers(self, key: str, copies: int) -> Receivers:
+        """See `zmcache.copying.Holders`."""
+        mesh, me = self._mesh, self._self_id
+        if copies == 1 and mesh.next_ring is mesh.ring and self.is_ours(key):
+            return NOBODY
+        reachable = self._reachable(mesh.ring, key, copies + _SPARES)
+        # Whoever writes holds it: in its own place, or in that of one who is away.
+        first = [mesh.channel_of(member.node_id) for member in reachable[:copies] if member.node_id != me]
+        spares = [mesh.channel_of(member.node_id) for member in reachable[copies:] if member.node_id != me]
+        beside: list[Channel | None] = []
+        if mesh.next_ring is not mesh.ring:
+            joined = [
+                mesh.channel_of(m.node_id) for m in self._reachable(mesh.next_ring, key, copies) if m.node_id != me
+            ]
+            beside = [channel for channel in joined if channel not in first]
+        return Receivers(first, spares, beside) if first or spares or beside else NOBODY
+
+    def _reachable(self, ring: Ring, key: str, n: int) -> list[Member]:
+        """Those of the first ``n`` owners that can be reached, this node among them."""
+        mesh, me = self._mesh, self._self_id
+        return [
+            member
+            for member in ring.owners(key, n)
+            if member.node_id == me or ((channel := mesh.channel_of(member.node_id)) is not None and channel.usable)
+        ]
+
+    def copy(self, receiver: object, group: str, copy: Change, deadline_s: float, on_answer: Waiter) -> None:
+        """See `zmcache.copying.Holders`."""
+        assert isinstance(receiver, Channel)
+        # Of nobody else, should this one fail: that is for who counts the copies.
+        self._send(_Errand(group, copy, deadline_s, on_answer, None, FORWARDED), receiver, attempt=ATTEMPTS)
+
+    def ask_former(self, group: str, key: str, window_s: float, deadline_s: float, on_answer: Waiter) -> bool:
+        """See `zmcache.group.Peers`."""
+        channel = self._former(key, window_s)
+        if channel is None or not channel.usable:
+            return False
+        self._send(
+            _Errand(group, Change(GET, key), deadline_s, on_answer, None, FORWARDED | PEEK), channel, attempt=ATTEMPTS
+        )
+        return True
+
+    def _former(self, key: str, window_s: float) -> Channel | None:
+        mesh = self._mesh
+        if mesh.former_ring and mesh.clock() - mesh.adopted_s <= window_s:
+            former = mesh.former_ring.owner(key).node_id
+            if former != self._self_id:
+                return mesh.channel_of(former)
+        if mesh.catches_up:
+            others = [member for member in mesh.ring.owners(key, 2) if member.node_id != self._self_id]
+            return mesh.channel_of(others[0].node_id) if others else None
+        return None
 
     def ask(self, group: str, key: str, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
         """See `zmcache.group.Peers`."""
@@ -80,17 +161,17 @@ class RemotePeers:
         if channel is not None and channel.usable:
             self._send(errand, channel, attempt=0)
         else:
-            self._ask_elsewhere(errand, channel)
+            self._ask_elsewhere(errand, channel, attempt=1)
         return errand
 
-    def _ask_elsewhere(self, errand: _Errand, failed: Channel | None) -> None:
+    def _ask_elsewhere(self, errand: _Errand, failed: Channel | None, *, attempt: int) -> None:
         """Ask the first of the key's owners, as the ring is now, that did not just fail, unless that is this node."""
-        for member in self._mesh.ring.owners(errand.change.key, 2):
+        for member in self._mesh.ring.owners(errand.change.key, ATTEMPTS):
             if member.node_id == self._self_id:
                 break
             channel = self._mesh.channel_of(member.node_id)
             if channel is not None and channel is not failed and channel.usable:
-                self._send(errand, channel, attempt=1)
+                self._send(errand, channel, attempt=attempt)
                 return
         errand.on_answer(failure(PeerUnavailable(f"nobody who could answer for {errand.change.key!r} can be reached")))
 
@@ -135,7 +216,7 @@ class RemotePeers:
         """``told``: the peer itself says so, and so has not done it."""
         error = error if told else undone(batch, error)
         # A peer that says so itself is stopping: no answer either.
-        if batch.attempt == 0 and isinstance(error, PeerUnavailable):
-            self._ask_elsewhere(errand, batch.channel)
+        if batch.attempt + 1 < ATTEMPTS and isinstance(error, PeerUnavailable):
+            self._ask_elsewhere(errand, batch.channel, attempt=batch.attempt + 1)
         else:
             errand.on_answer(failure(error))

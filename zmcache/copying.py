@@ -1,0 +1,173 @@
+"""Copies of what is written: who is sent one, and when a write is acknowledged.
+
+What is written at the owner of a key, or at the node that stands in for it, is held there and sent at the same time to the next nodes that
+are to hold it (`Holders.receivers`). The caller is told when ``acks`` nodes hold it, the writer itself counted; what a loader or a filler
+brought is told at once and copied in the background, so that a dead owner does not send its whole share to the database.
+
+- A holder that fails meanwhile is passed over for the next in order. When none is left, and too few hold it: `TooFewCopies`, and the write
+  stands as it is.
+- A holder that knows of something newer (the writer was away, or its clock was behind) has a write that is not acknowledged yet repeated,
+  once, at a version beyond that.
+
+A copy that is on its way is never taken back: a caller that is cancelled leaves a write behind that may have been done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, NamedTuple, Protocol
+
+from zmcache.core.flight import Outcome, Waiter, failure
+from zmcache.core.wire import KEPT, Change
+from zmcache.errors import TooFewCopies
+
+# For a copy that nobody waits for. A holder that hangs is suspected long before.
+BACKGROUND_S: Final = 5.0
+
+
+class Receivers(NamedTuple):
+    """To whom a write goes. What a receiver is, is the business of `Holders`."""
+
+    first: Sequence[object]
+    """Those that are to hold it beside this node, and can be reached."""
+    spares: Sequence[object]
+    """Who comes next, where one of them fails."""
+    beside: Sequence[object]
+    """Those that will hold it once who joins, serves; not counted."""
+
+
+NOBODY: Final = Receivers((), (), ())
+
+
+class Holders(Protocol):
+    """What copying needs to know of the other nodes."""
+
+    def receivers(self, key: str, copies: int) -> Receivers:
+        """Who is to hold ``key`` beside this node. About 3 us."""
+
+    def copy(self, receiver: object, group: str, copy: Change, deadline_s: float, on_answer: Waiter) -> None:
+        """Send a copy. ``on_answer`` is called once, by the deadline."""
+
+
+class Copying:
+    """The copies of one group. ``renew``: the same write at a version beyond one that was met, or None where it was overtaken here."""
+
+    def __init__(
+        self,
+        group: str,
+        holders: Holders,
+        copies: int,
+        acks: int,
+        renew: Callable[[Change, int], Change | None],
+        loop_time: Callable[[], float],
+    ) -> None:
+        self._group = group
+        self._holders = holders
+        self._copies = copies
+        self._acks = acks
+        self._renew = renew
+        self._loop_time = loop_time
+        self.sent = self.failed = 0
+
+    def write(self, copy: Change, outcome: Outcome, waiter: Waiter, deadline_s: float) -> None:
+        """Send ``copy``, and tell ``waiter`` the outcome of the write once enough nodes hold it."""
+        to = self._holders.receivers(copy.key, self._copies)
+        if to is NOBODY and self._acks == 1:
+            waiter(outcome)
+            return
+        _Write(self, copy, to, deadline_s, self._acks, outcome, waiter).begin()
+
+    def spread(self, copy: Change) -> None:
+        """Send ``copy``; nobody waits for it."""
+        to = self._holders.receivers(copy.key, self._copies)
+        if to is not NOBODY:
+            _Write(self, copy, to, self._loop_time() + BACKGROUND_S, 1, None, None).begin()
+
+
+class _Write:
+    """One write on its way to those who are to hold it."""
+
+    __slots__ = (
+        "_copy",
+        "_copying",
+        "_deadline_s",
+        "_held",
+        "_open",
+        "_outcome",
+        "_renewed",
+        "_spares",
+        "_to",
+        "_waiter",
+        "_wanted",
+    )
+
+    def __init__(
+        self,
+        copying: Copying,
+        copy: Change,
+        to: Receivers,
+        deadline_s: float,
+        wanted: int,
+        outcome: Outcome | None,
+        waiter: Waiter | None,
+    ) -> None:
+        self._copying, self._copy, self._to = copying, copy, to
+        self._deadline_s, self._wanted = deadline_s, wanted
+        self._outcome, self._waiter = outcome, waiter
+        self._spares = list(to.spares)
+        self._held = 1
+        self._open = 0
+        self._renewed = False
+
+    def begin(self) -> None:
+        for receiver in (*self._to.first, *self._to.beside):
+            self._send(receiver, counted=receiver not in self._to.beside)
+        self._tell()
+
+    def _send(self, receiver: object, *, counted: bool) -> None:
+        self._open += counted
+        copying = self._copying
+        copying.sent += 1
+        on_answer = partial(self._answered, receiver, self._copy, counted)
+        copying._holders.copy(receiver, copying._group, self._copy, self._deadline_s, on_answer)
+
+    def _answered(self, receiver: object, copy: Change, counted: bool, outcome: Outcome) -> None:
+        if copy is not self._copy:
+            return  # of the round before: what was sent since says more
+        self._open -= counted
+        if outcome.error is not None:
+            self._copying.failed += 1
+            if counted and self._spares:
+                self._send(self._spares.pop(0), counted=True)
+        elif outcome.status == KEPT and outcome.token > copy.token and self._may_renew() and self._again(outcome.token):
+            return
+        else:
+            # Held there, or something newer is, which has taken its place.
+            self._held += counted
+        self._tell()
+
+    def _may_renew(self) -> bool:
+        # Not once it was acknowledged: what is newer may have been written since, knowing of it.
+        return self._waiter is not None and not self._renewed
+
+    def _again(self, seen: int) -> bool:
+        """Once more, at a newer version. False: something else was written here since, and its own copies are on their way."""
+        self._renewed = True
+        renewed = self._copying._renew(self._copy, seen)
+        if renewed is None:
+            return False
+        self._copy = renewed
+        self._held, self._open = 1, 0
+        self.begin()
+        return True
+
+    def _tell(self) -> None:
+        if self._waiter is None or (self._held < self._wanted and self._open):
+            return
+        waiter, self._waiter = self._waiter, None
+        if self._held >= self._wanted:
+            assert self._outcome is not None
+            waiter(self._outcome)
+        else:
+            waiter(failure(TooFewCopies(held=self._held, wanted=self._wanted)))

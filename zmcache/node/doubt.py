@@ -1,0 +1,109 @@
+"""A node that was away does not know what was written in its place: it asks those who may, and counts who has answered.
+
+Whoever stood in for it, or holds copies of what it holds, hands over what it lacks, and says `HANDED` when that is done
+(`zmcache.node.handover`). Until all who can be reached have, a key that is not found here is asked for there before it is loaded, or said
+not to exist. When some do not answer in time, nothing that is held here can be trusted any longer, and the node lets it go.
+
+A node that joins waits for the same word from all who serve, who send it by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from zmcache.core.ring import SERVING
+from zmcache.core.wire import DOUBT, Reply
+from zmcache.peers.channel import State
+from zmcache.peers.mesh import Mesh
+
+_GONE: Final = frozenset({State.DOWN, State.SUSPECT, State.CLOSED})
+
+
+class Doubt:
+    """What one node waits for of its peers."""
+
+    def __init__(self, mesh: Mesh, self_id: str) -> None:
+        self._mesh = mesh
+        self._me = self_id
+        self._loop = asyncio.get_running_loop()
+        self._waiting: set[str] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._on_given_up: Callable[[], None] = lambda: None
+        self._over = asyncio.Event()
+        self._over.set()
+
+    def begin(self, within_s: float, on_given_up: Callable[[], None], *, ask: bool = True) -> None:
+        """Doubt from now on. ``on_given_up`` is called where a peer that can be reached has not answered ``within_s``. ``ask``: the peers do
+        not know by themselves.
+        """
+        self._waiting = {peer for peer in self._serving() if self._can_answer(peer)}
+        self._on_given_up = on_given_up
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(within_s, self._give_up)
+        self._over.clear()
+        self._mesh.catches_up = True
+        if ask:
+            for peer in list(self._waiting):
+                channel = self._mesh.channel_of(peer)
+                assert channel is not None
+                asked = channel.query(DOUBT, self._mesh.clock() + within_s, self._me)
+                asked.add_done_callback(lambda future, peer=peer: self._asked(peer, future))  # type: ignore[misc]
+        self._look()
+
+    def handed(self, peer: str) -> None:
+        """From the dispatcher: ``peer`` has handed over all that it had for this node."""
+        self._waiting.discard(peer)
+        self._look()
+
+    async def wait_over(self) -> None:
+        """Return when all have answered, or it was given up."""
+        while not self._over.is_set():
+            self._look()
+            try:
+                await asyncio.wait_for(self._over.wait(), 0.2)
+            except TimeoutError:
+                continue
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is waited for."""
+        return self._over.is_set()
+
+    def close(self) -> None:
+        """Wait no more."""
+        self._end()
+
+    def _serving(self) -> list[str]:
+        members = self._mesh.ring.members
+        return [member.node_id for member in members if member.state == SERVING and member.node_id != self._me]
+
+    def _can_answer(self, peer: str) -> bool:
+        channel = self._mesh.channel_of(peer)
+        return channel is not None and channel.state not in _GONE
+
+    def _asked(self, peer: str, future: asyncio.Future[Reply]) -> None:
+        if not future.cancelled() and future.exception() is not None:
+            # It cannot be reached, or does not know the question.
+            self.handed(peer)
+
+    def _look(self) -> None:
+        self._waiting = {peer for peer in self._waiting if self._can_answer(peer)}
+        if not self._waiting:
+            self._end()
+
+    def _give_up(self) -> None:
+        self._look()
+        if not self._over.is_set():
+            self._end()
+            self._on_given_up()
+
+    def _end(self) -> None:
+        self._waiting.clear()
+        self._mesh.catches_up = False
+        self._over.set()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,83 @@
+"""Copies on their way to peers, many in a message: so many bytes a second at the most, and so many messages on the way at once.
+
+What could not be sent is counted and forgotten here: who hands over begins again when the peer is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from zmcache.core import wire
+from zmcache.peers.batch import copies_message
+from zmcache.peers.channel import Channel
+from zmcache.peers.mesh import Mesh
+
+# A message of this size takes its receiver a few milliseconds at most, and a node that serves is not to be held up for longer.
+_MESSAGE_BYTES: Final = 128 * 1024
+_MESSAGE_KEYS: Final = 200
+_ON_THE_WAY: Final = 4
+_ANSWER_S: Final = 10.0
+_BURST_S: Final = 0.05  # of what the rate allows, at once
+
+
+class Sending:
+    """Sends copies over a mesh. ``rate_bytes``: a second."""
+
+    def __init__(self, mesh: Mesh, *, rate_bytes: float) -> None:
+        self._mesh = mesh
+        self._rate_bytes = rate_bytes
+        self._loop = asyncio.get_running_loop()
+        self._batches: dict[tuple[str, str], tuple[list[wire.Change], list[int]]] = {}
+        self._on_the_way: set[asyncio.Future[wire.Reply]] = set()
+        self._free_s = 0.0  # when the next byte may go, by the loop's time
+        self.keys = self.bytes = self.failed = 0
+
+    async def add(self, peer: str, group: str, copy: wire.Change) -> None:
+        """Send this to ``peer``, soon; waits while too much is on its way."""
+        copies, size = self._batches.setdefault((peer, group), ([], [0]))
+        copies.append(copy)
+        size[0] += len(copy.key) + len(copy.value or b"") + wire.ROW_OVERHEAD_BYTES
+        if size[0] >= _MESSAGE_BYTES or len(copies) >= _MESSAGE_KEYS:
+            del self._batches[peer, group]
+            await self._send(peer, group, copies, size[0])
+
+    async def flush(self) -> None:
+        """Send what has been added."""
+        while self._batches:
+            (peer, group), (copies, size) = self._batches.popitem()
+            await self._send(peer, group, copies, size[0])
+
+    async def wait_sent(self) -> None:
+        """Send what has been added, and return when all that is on its way has been answered, or was lost."""
+        await self.flush()
+        while self._on_the_way:
+            await asyncio.wait(set(self._on_the_way))
+
+    async def _send(self, peer: str, group: str, copies: list[wire.Change], size_bytes: int) -> None:
+        while len(self._on_the_way) >= _ON_THE_WAY:
+            await asyncio.wait(set(self._on_the_way), return_when=asyncio.FIRST_COMPLETED)
+        pause_s = self._free_s - self._loop.time()
+        if pause_s > 0:
+            await asyncio.sleep(pause_s)
+        self._free_s = max(self._free_s, self._loop.time() - _BURST_S) + size_bytes / self._rate_bytes
+        channel = self._mesh.channel_of(peer)
+        if channel is None:
+            self.failed += len(copies)
+            return
+        answer = self._ask(channel, group, copies)
+        self._on_the_way.add(answer)
+        answer.add_done_callback(lambda future: self._answered(future, len(copies), size_bytes))
+
+    def _ask(self, channel: Channel, group: str, copies: list[wire.Change]) -> asyncio.Future[wire.Reply]:
+        return channel.query(
+            wire.COPY, self._mesh.clock() + _ANSWER_S, group, make=lambda header: copies_message(header, copies)
+        )
+
+    def _answered(self, answer: asyncio.Future[wire.Reply], keys: int, size_bytes: int) -> None:
+        self._on_the_way.discard(answer)
+        if answer.cancelled() or answer.exception() is not None or not isinstance(answer.result(), wire.Answer):
+            self.failed += keys
+        else:
+            self.keys += keys
+            self.bytes += size_bytes
