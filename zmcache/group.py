@@ -548,6 +548,10 @@ class LocalGroup:
         self._backlog_until_s = self._clock() + _BACKLOG_S
         self.ring_changed(lease_lost=True)
 
+    def take_used(self) -> list[str]:
+        """Some of the keys that were read here since the last time it was asked."""
+        return self._store.take_used()
+
     def note_used(self, keys: list[str]) -> None:
         """These keys are in use at their owner: what is held of them here is not to be evicted as if nobody wanted it."""
         self._store.get_many(keys, self._clock())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from itertools import islice
 
 import pytest
 from eventually import eventually
 from mesh_fixture import Cluster, endpoint, mesh_test
 
+from zmcache.core.wire import IS_NONE
 from zmcache.errors import OutcomeUnknown, TooFewCopies
 from zmcache.node import Node
 
@@ -59,9 +61,7 @@ def test_every_kind_of_change_reaches_the_copies() -> None:
             assert await items.delete(key)
             assert held_by(cluster, key) == {}
             await items.set(key, None)
-            assert [node.group("items").found(key, *at, 0.0, hot=False) for node in cluster.nodes.values() if (
-                at := node.group("items").lookup(key)
-            )]  # fmt: skip
+            assert (await cluster.group("b").outcomes([key], 1.0))[0].status == IS_NONE
 
     mesh_test(test, "a", "b", "c", loads=False, copies=2, acks=2)
 
@@ -72,6 +72,7 @@ def test_what_was_loaded_is_copied_behind_its_caller_and_not_loaded_again_when_t
         await cluster.group("c").get_many(keys)
         await eventually(lambda: all(len(held_by(cluster, key)) >= 2 for key in keys))
         before = cluster.loaded.total()
+        assert before == len(keys)
         await cluster.kill("a")
         for key in keys:
             assert await cluster.group("b").get(key)
@@ -236,3 +237,32 @@ def test_a_newcomer_asks_the_former_owner_before_it_loads() -> None:
         assert not cluster.loaders["b"].loaded
 
     mesh_test(test, "a")
+
+
+def test_the_copies_of_what_is_asked_for_at_its_owner_outlive_those_of_what_nobody_wants(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("zmcache.node.usage._PAUSE_S", 0.1)
+
+    async def test(cluster: Cluster) -> None:
+        keys = list(islice(cluster.keys_of("a", "b"), 600))
+        popular = keys[:50]
+        value = b"v" * 1000
+        for key in popular:
+            await cluster.group("a").set(key, value)
+        told = cluster.nodes["b"].group("items")
+        taken: list[str] = []
+        note_used = told.note_used
+        told.note_used = lambda keys: (taken.extend(keys), note_used(keys))[1]  # type: ignore[method-assign]
+        # Told as often as a policy wants to see a key before it believes in it.
+        while min(Counter(taken)[key] for key in popular) < 3:
+            for key in popular:
+                assert cluster.group("a").get_nowait(key) == value
+            await asyncio.sleep(0.02)
+        for key in keys[50:]:
+            await cluster.group("a").set(key, value)
+        held = sum("b" in held_by(cluster, key) for key in popular)
+        assert held >= 45, f"{held} of 50"
+        assert sum("b" in held_by(cluster, key) for key in keys) < 500
+
+    mesh_test(test, "a", "b", loads=False, copies=2, acks=2, budget_bytes=400_000, hot_share=0.0)

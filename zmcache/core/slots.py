@@ -17,6 +17,7 @@ whose places are taken is written anew, in the same size, while one in seven wou
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from zmcache.core.marks import Held
@@ -58,6 +59,10 @@ class Slots:
         key = self._keys[slot]
         assert type(key) is str, "the slot is free"
         return key
+
+    def keys_at(self, slots: Iterable[int]) -> list[str]:
+        """Whose these slots are, of those that are in use."""
+        return [key for slot in slots if type(key := self._keys[slot]) is str]
 
     def take(self, key: str, value: Held) -> int:
         """A slot for a key that has none."""

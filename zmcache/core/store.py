@@ -30,6 +30,7 @@ from zmcache.core.slots import SHARDS, Slots
 _EXPIRES_PAGE: Final = array("d", bytes(8 * 4096))
 _VERSIONS_PAGE: Final = array("Q", bytes(8 * 4096))
 _TOUCHED_MAX: Final = 1024
+_USED_MOST: Final = 2000  # and what one batch of hits adds
 _EVICTED_MOST: Final = 32  # by one set, as long as the slack lasts
 _SLACK: Final = 1 / 32  # of the budget
 _MOST_COST: Final = (1 << 32) - 1  # policies keep costs in 32 bits
@@ -64,7 +65,8 @@ class Store:
 
     __slots__ = (
         "_budget_bytes", "_entries", "_entry_limit_bytes", "_evictions", "_expirations", "_expires", "_hits", "_item_share",
-        "_misses", "_mortal", "_overhead", "_policy", "_refused", "_shards", "_slots", "_touched", "_used_bytes", "_values", "_versions", "_wheel",
+        "_misses", "_mortal", "_overhead", "_policy", "_refused", "_shards", "_slots", "_touched", "_used", "_used_bytes", "_values",
+        "_versions", "_wheel",
     )  # fmt: skip
 
     def __init__(self, budget_bytes: int, policy: str, item_share: float = 1.0) -> None:
@@ -79,6 +81,7 @@ class Store:
         self._versions = array("Q", _VERSIONS_PAGE)
         self._wheel = ExpiryWheel()
         self._touched: list[int] = []
+        self._used: set[int] | None = None  # slots that were read lately, where somebody wants to know
         self._entries = self._mortal = self._used_bytes = 0  # _mortal: entries that end some day
         self._hits = self._misses = self._evictions = self._expirations = self._refused = 0
 
@@ -311,6 +314,12 @@ class Store:
             self._expire(self._slots.key_of(slot), slot)
         return limit
 
+    def take_used(self) -> list[str]:
+        """Keys that were read since the last time it was asked, in no order, and not all of them where they are many. The first time: none."""
+        self._tell_policy()
+        used, self._used = self._used, set()
+        return self._slots.keys_at(used or ())
+
     def visit(self, cursor: int | None, limit: int) -> tuple[list[str], int | None]:
         """The next ``limit`` keys or fewer, and the cursor for the next call: see `Slots.visit`."""
         return self._slots.visit(cursor, limit)
@@ -335,6 +344,8 @@ class Store:
         if touched:
             self._hits += len(touched)
             self._policy.touched(touched)
+            if self._used is not None and len(self._used) < _USED_MOST:
+                self._used.update(touched)
             touched.clear()  # not a new list: readers hold this one
 
     def _move(self, slot: int, expires_at_s: float) -> None:

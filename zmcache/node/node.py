@@ -37,6 +37,7 @@ from zmcache.node.handover import Handover
 from zmcache.node.housekeeping import SUSPECTED_S, Housekeeping
 from zmcache.node.membership import Membership
 from zmcache.node.reload import Changes, changes, with_budgets
+from zmcache.node.usage import Usage
 from zmcache.node.wiring import concerning, make_discovery, make_groups, make_loader, make_transport
 from zmcache.peers.channel import Channel
 from zmcache.peers.mesh import Mesh
@@ -91,6 +92,7 @@ class Node:
         self._housekeeping: Housekeeping | None = None
         self._handover: Handover | None = None
         self._doubt: Doubt | None = None
+        self._usage: Usage | None = None
         self._comparing: set[asyncio.Task[None]] = set()
         self.on_leave: Callable[[bool], None] | None = None
         """Called when somebody asks this node to leave the ring and end; with True: and to begin again. None: nobody may."""
@@ -166,6 +168,7 @@ class Node:
         self._groups = make_groups(config, self._peers, self._deadlines, self._loaders, self._clock, versions)
         self._handover = Handover(self._mesh, self._groups, node_id, rate_bytes=float(config.node.handover_rate_bytes))
         self._doubt = Doubt(self._mesh, node_id)
+        self._usage = Usage(self._mesh, self._groups, node_id)
         self._tidied = itertools.cycle(self._groups.values())
         self._dispatcher = Dispatcher(self, self._groups, config.limits, self._deadlines, self._listener.send_nowait)
         self._membership = Membership(self._mesh, node_id, self._on_ring)
@@ -257,6 +260,8 @@ class Node:
             await self._membership.aclose()
         if self._doubt is not None:
             self._doubt.close()
+        if self._usage is not None:
+            self._usage.close()
         if self._handover is not None:
             await self._handover.aclose()
         for task in self._comparing:

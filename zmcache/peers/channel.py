@@ -176,6 +176,12 @@ class Channel:
         send()
         return future
 
+    def tell(self, kind: int, group: str, make: Callable[[wire.Header], wire.Message]) -> None:
+        """Send one message that has no answer; it is lost where the peer cannot be reached just now."""
+        if self.state is State.UP and self._connection is not None:
+            self._next_id += 1
+            self._connection.send_nowait(wire.encode(make(wire.header(kind, self._next_id, self.epoch, group=group))))
+
     def flush(self) -> None:
         """Send what this turn has collected so far."""
         self._connect()
