@@ -238,7 +238,9 @@ class Handover:
         except ZmcacheError as error:
             _log.warning("%s cannot be compared with: %s", peer, error)
             return
-        if tell:
+        member = self._mesh.ring.member(peer)
+        # Who joins waits for that word, and may not have got it when its connection broke.
+        if tell or (member is not None and member.state == JOINING):
             self._tell(peer)
 
     async def _compare_group(self, channel: Channel, name: str, group: Handed) -> None:

@@ -103,7 +103,8 @@ class RemotePeers:
                 mesh.channel_of(m.node_id) for m in self._reachable(mesh.next_ring, key, copies) if m.node_id != me
             ]
             beside = [channel for channel in joined if channel not in first]
-        return Receivers(first, spares, beside) if first or spares or beside else NOBODY
+        counts_self = len(first) < len(reachable[:copies]) or not reachable
+        return Receivers(first, spares, beside, counts_self) if first or spares or beside else NOBODY
 
     def _reachable(self, ring: Ring, key: str, n: int) -> list[Member]:
         """Those of the first ``n`` owners that can be reached, this node among them."""
