@@ -284,11 +284,13 @@ class Store:
         self._remove(key, slot)
         return alive
 
-    def shorten(self, key: str, expires_at_s: float) -> None:
-        """Let the entry of ``key``, if there is one, end at that time at the latest."""
+    def shorten(self, key: str, expires_at_s: float) -> bool:
+        """Let the entry of ``key``, if there is one, end at that time at the latest; whether it would have lasted longer."""
         slot = self._slots.find(key)
-        if slot is not None and self._expires[slot] > expires_at_s:
-            self._move(slot, expires_at_s)
+        if slot is None or self._expires[slot] <= expires_at_s:
+            return False
+        self._move(slot, expires_at_s)
+        return True
 
     def resize(self, budget_bytes: int) -> None:
         """Another budget. To a smaller one the store comes down as `evict` and `set` are called, in slices."""

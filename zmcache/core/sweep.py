@@ -19,7 +19,7 @@ PAUSE_S: Final = 0.002
 class Sweep:
     """Shortens lives in ``store``: those of keys that are not ``is_ours`` at the time of the visit, or all of them."""
 
-    __slots__ = ("_call_later", "_everything", "_is_ours", "_store", "_timer")
+    __slots__ = ("_call_later", "_everything", "_is_ours", "_store", "_timer", "shortened")
 
     def __init__(self, store: Store, is_ours: Callable[[str], bool], call_later: CallLater) -> None:
         self._store = store
@@ -27,6 +27,8 @@ class Sweep:
         self._call_later = call_later
         self._timer: Timer | None = None  # while a sweep is under way
         self._everything = False
+        self.shortened = 0
+        """Entries whose lives were cut short, so far."""
 
     def begin(self, expires_at_s: float, *, everything: bool) -> None:
         """Start, soon, or start anew: what is to go ends by ``expires_at_s``."""
@@ -45,5 +47,5 @@ class Sweep:
         keys, after = self._store.visit(cursor, SLICE_KEYS)
         for key in keys:
             if self._everything or not self._is_ours(key):
-                self._store.shorten(key, expires_at_s)
+                self.shortened += self._store.shorten(key, expires_at_s)
         self._timer = None if after is None else self._call_later(PAUSE_S, lambda: self._slice(after, expires_at_s))

@@ -87,6 +87,8 @@ class Handover:
         self._idle = asyncio.Event()
         self._idle.set()
         self._task: asyncio.Task[None] | None = None
+        self._compared_now: str | None = None
+        self._began = 0, 0  # keys and bytes that had been sent when this hand-over began
         self.walks = self.compared = 0
 
     # -- what happens ----------------------------------------------------------------------------------------------
@@ -109,14 +111,33 @@ class Handover:
         """Whether nothing is under way."""
         return self._idle.is_set()
 
+    @property
+    def handed_for(self) -> tuple[Ring, Ring]:
+        """The rings for which all has been handed over, nothing of which has been let go of here."""
+        return self._settled, self._let_go_for
+
+    @property
+    def lacking(self) -> frozenset[str]:
+        """Peers that are still to be compared with."""
+        now = () if self._compared_now is None else (self._compared_now,)
+        return frozenset((*self._pairs, *now))
+
+    @property
+    def failed(self) -> int:
+        """How many keys did not arrive, so far."""
+        return self._sending.failed
+
     def statistics(self) -> dict[str, float]:
-        """Counters since the start: keys and bytes sent, and how much of the walk that is under way is done (1: none is)."""
-        sending = self._sending
+        """Counters since the start: keys and bytes sent; and whether anything is under way, with what this one has sent so far."""
+        sending, under_way = self._sending, not self._idle.is_set()
+        keys, size = self._began
         return {
             "handover.keys": sending.keys,
             "handover.bytes": sending.bytes,
             "handover.failed": sending.failed,
-            "handover.under_way": float(not self._idle.is_set()),
+            "handover.under_way": float(under_way),
+            "handover.keys_now": under_way * (sending.keys - keys),
+            "handover.bytes_now": under_way * (sending.bytes - size),
             "handover.walks": self.walks,
             "handover.compared": self.compared,
         }
@@ -128,7 +149,9 @@ class Handover:
             await asyncio.wait([self._task])
 
     def _wake(self) -> None:
-        self._idle.clear()
+        if self._idle.is_set():
+            self._idle.clear()
+            self._began = self._sending.keys, self._sending.bytes
         self._work.set()
         if self._task is None:
             self._task = self._loop.create_task(self._run(), name="zmcache handover")
@@ -147,8 +170,11 @@ class Handover:
     async def _work_off(self) -> None:
         await self._settle()
         while self._pairs and not self._work.is_set():
-            peer, tell = self._pairs.popitem()
-            await self._compare_with(peer, tell=tell)
+            self._compared_now, tell = self._pairs.popitem()
+            try:
+                await self._compare_with(self._compared_now, tell=tell)
+            finally:
+                self._compared_now = None
 
     # -- the ring has moved ----------------------------------------------------------------------------------------
 
