@@ -128,7 +128,7 @@ def _reload(node: Node, read: Callable[[], NodeConfig]) -> None:
         _log.info("SIGHUP: the file says what is running")
 
 
-def _asked_to_leave(stop: Stop, anew: bool) -> None:  # noqa: FBT001 - as `Node.on_leave` is called
+def _asked_to_leave(stop: Stop, anew: bool) -> None:
     stop.ask_from_afar("asked to begin anew" if anew else "asked to leave", anew=anew)
 
 
