@@ -398,7 +398,7 @@ class LocalGroup:
                 return self._leasing.fill(change, deadline_s, waiter)
             if kind == GETS:
                 return self._gets(key, waiter, deadline_s, forwarded=forwarded, trace=trace)
-            self._write(change, waiter, deadline_s, forwarded=forwarded)
+            self._write(change, waiter, deadline_s, ours=not forwarded)
             return None
         if kind in _NO_CHANGE:
             asked = self._peers.change(self.name, change, deadline_s, waiter, trace)
@@ -409,12 +409,12 @@ class LocalGroup:
             self.fence(key)
             if isinstance(outcome.error, PeerUnavailable):
                 if self._is_ours_now(key):
-                    self._write(change, waiter, deadline_s, forwarded=False)
+                    self._write(change, waiter, deadline_s, ours=False)
                     return
             elif outcome.error is None:
                 if self._peers.is_ours(key) and (kind in (SET, DELETE)):
                     # The ring gave us the key meanwhile, and where it was written nobody will ask for it any more.
-                    self._write(change, waiter, deadline_s, forwarded=False)
+                    self._write(change, waiter, deadline_s, ours=True)
                     return
                 if not self._peers.holds(key, self.settings.copies):
                     # Held of a key of another node, loaded in its place or left from an older ring: it is older than this.
@@ -425,8 +425,8 @@ class LocalGroup:
         self._peers.change(self.name, change, deadline_s, answered, trace)
         return None
 
-    def _write(self, change: Change, waiter: Waiter, deadline_s: float, *, forwarded: bool) -> None:
-        """Carry out a change here, and send copies to who is to have one, before the waiter is told."""
+    def _write(self, change: Change, waiter: Waiter, deadline_s: float, *, ours: bool) -> None:
+        """Carry out a change here, and send copies to who is to have one, before the waiter is told. ``ours``: the key is known to be."""
         kind, key = change.kind, change.key
         if kind in _WRITES and self._clock() < self._backlog_until_s:
             # What waited in the sockets while the node stood still may be older than what a stand-in acknowledged meanwhile, and would win
@@ -435,7 +435,8 @@ class LocalGroup:
             return
         outcome = self.change_local(change)
         done = outcome.error is None and (kind in _WRITES or kind == PUT)
-        if not done or not (self._copied or not self._peers.is_settled or (forwarded and not self._peers.is_ours(key))):
+        alone = not self._copied and self._peers.is_settled and (ours or self._peers.is_ours(key))
+        if not done or alone:
             waiter(outcome)
             return
         # A delete of what is not here is one all the same: another holder may have it.
