@@ -88,6 +88,7 @@ class Handover:
         self._idle.set()
         self._task: asyncio.Task[None] | None = None
         self.walks = self.compared = 0
+        self.took_s = 0.0
 
     # -- what happens ----------------------------------------------------------------------------------------------
 
@@ -118,6 +119,7 @@ class Handover:
             "handover.failed": sending.failed,
             "handover.under_way": float(not self._idle.is_set()),
             "handover.walks": self.walks,
+            "handover.took_s": round(self.took_s, 3),
             "handover.compared": self.compared,
         }
 
@@ -160,11 +162,13 @@ class Handover:
         joining = {member.node_id for member in members if member.state == JOINING} - {self._me}
         if settled and (joining or not settled.places_as(target)):
             self.walks += 1
+            began_s = self._clock()
             leaving = {member.node_id for member in members if member.state == LEAVING}
             for name, group in self._groups.items():
                 if not await self._hand_over(name, group, target, joining, leaving):
                     return  # the ring has moved on: once more, from the same settled one
             await self._sending.wait_sent()
+            self.took_s += self._clock() - began_s
         self._settled = target
         for peer in joining:
             self._tell(peer)
