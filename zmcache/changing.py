@@ -10,12 +10,11 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-import xxhash
-
 from zmcache.core.flight import Outcome, failure
 from zmcache.core.lives import Lives
 from zmcache.core.marks import ABSENT, Marked, marked, read_mark
 from zmcache.core.store import Store
+from zmcache.core.tokens import token_of
 from zmcache.core.wire import (
     ADD,
     CAS,
@@ -32,11 +31,6 @@ from zmcache.core.wire import (
 from zmcache.errors import InvalidValue, RequestError, ValueTooLarge
 
 _INT_DIGITS: Final = 400  # of an entry that counts; more is refused before Python multiplies it out
-
-
-def token_of(value: bytes | None) -> int:
-    """What a `cas` has to bring for it. About 0.2 us."""
-    return 1 if value is None else xxhash.xxh3_64_intdigest(value) | 2
 
 
 class Changing:

@@ -29,7 +29,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from zmcache.changing import Changing, token_of
+from zmcache.changing import Changing
 from zmcache.core.clearing import clear
 from zmcache.core.fallback import Fallback
 from zmcache.core.flight import Flight, Flights, Outcome, Waiter, failure
@@ -40,6 +40,7 @@ from zmcache.core.settings import GroupSettings, GroupStatistics
 from zmcache.core.store import Store
 from zmcache.core.sweep import Sweep
 from zmcache.core.tidying import tidy
+from zmcache.core.tokens import token_of
 from zmcache.core.wire import (
     DELETE,
     FILL,

@@ -27,6 +27,7 @@ from zmcache.core.flight import Outcome, Waiter, failure
 from zmcache.core.leases import Leases
 from zmcache.core.marks import ABSENT, Held, Marked, read_mark
 from zmcache.core.timers import CallLater, Timer
+from zmcache.core.tokens import ANEW, token_of
 from zmcache.core.wire import (
     DUE,
     FILLING,
@@ -154,8 +155,7 @@ class Leasing:
             held, expires_at_s = entry
             mark = Marked(held, expires_at_s) if isinstance(held, bytes) else read_mark(held)
             outcome = self.of_mark(key, mark, now_s, hot=False, fills=True)
-            # Who asks with a token wants it made anew, however fresh it is.
-            if outcome is not None and outcome.status != DUE and not waiting.change.token:
+            if outcome is not None and outcome.status != DUE and not _is_unwanted(mark, waiting.change):
                 waiting.waiter(outcome)
                 return
         if self._closed:
@@ -286,3 +286,10 @@ class Leasing:
         for waiting in self._leases.take_waiters(key):
             waiting.disarm()
             self._serve(waiting)
+
+
+def _is_unwanted(mark: Marked, change: Change) -> bool:
+    """Who asks with a token wants a value made anew, however fresh it is: any, or the one of that token, which it cannot read. If another has
+    come in its place, that is given.
+    """
+    return bool(change.token) and (change.token == ANEW or change.token == token_of(mark.value))

@@ -161,8 +161,9 @@ class Changes(NamedTuple):
     """ADD, TOUCH, INCR, CAS, GETS, FILL, PUT or RELEASE of many keys. What a kind does not need is b"" or 0. A value of None is None.
 
     ``ttls_ms`` as in a SET; of a FILL how long the lease is to last. ``tokens`` are what a GETS told, or what a lease was granted with; of a
-    FILL 1 asks for a new value even where there is a fresh one. Of a PUT, ``stale_ms`` is how long beyond its life the value may be given
-    while it is made anew, ``error_ms`` the same for when that fails, and ``took_ms`` how long it took to make.
+    FILL 1 asks for a new value even where there is a fresh one, and the token of a value for one in the place of that. Of a PUT, ``stale_ms``
+    is how long beyond its life the value may be given while it is made anew, ``error_ms`` the same for when that fails, and ``took_ms`` how
+    long it took to make.
     """
 
     version: int
