@@ -36,6 +36,7 @@ from zmcache.core.flight import Flight, Flights, Outcome, Waiter, failure
 from zmcache.core.hot import HotCache
 from zmcache.core.lives import Lives
 from zmcache.core.marks import ABSENT, Held, Marked, marked, read_mark
+from zmcache.core.moving import moves
 from zmcache.core.settings import GroupSettings, GroupStatistics
 from zmcache.core.store import Store
 from zmcache.core.sweep import Sweep
@@ -51,6 +52,7 @@ from zmcache.core.wire import (
     GETS,
     IS_NONE,
     NO_SUCH_KEY,
+    NOT_THERE,
     PUT,
     RELEASE,
     SET,
@@ -319,7 +321,8 @@ class LocalGroup:
 
         def answered(outcome: Outcome) -> None:
             # Again: a fetch that began while the change was under way may have met the old value at the owner.
-            self.fence(key)
+            if moves(kind, outcome.status):
+                self.fence(key)
             if isinstance(outcome.error, PeerUnavailable):
                 if self._is_ours_now(key):
                     outcome = self.change_local(change)
@@ -332,7 +335,8 @@ class LocalGroup:
                     self._store.delete(key, self._clock())
             waiter(outcome)
 
-        self.fence(key)
+        if moves(kind, NOT_THERE):
+            self.fence(key)
         self._peers.change(self.name, change, deadline_s, answered, trace)
         return None
 
@@ -343,10 +347,13 @@ class LocalGroup:
             return self._leasing.put(change)
         if kind == RELEASE:
             return self._leasing.release(change)
-        self.fence(change.key)
         self._sets += kind != DELETE
         self._deletes += kind == DELETE
-        return self._changing.apply(change)
+        outcome = self._changing.apply(change)
+        # A cas that came too late, say, is no reason for a fill to be lost.
+        if moves(kind, outcome.status):
+            self.fence(change.key)
+        return outcome
 
     def clock_moved(self) -> None:
         """For tests: the clock jumped ahead, and what waits by the loop's own time is to notice."""
