@@ -31,7 +31,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from zmcache.changing import Changing, token_of
+from zmcache.changing import Changing
 from zmcache.copying import Copying, Holders
 from zmcache.core.clearing import clear
 from zmcache.core.fallback import Fallback
@@ -39,10 +39,12 @@ from zmcache.core.flight import Flight, Flights, Outcome, Waiter, failure
 from zmcache.core.hot import HotCache
 from zmcache.core.lives import Lives
 from zmcache.core.marks import ABSENT, Held, Marked, marked, read_mark
+from zmcache.core.moving import moves
 from zmcache.core.settings import GroupSettings, GroupStatistics
 from zmcache.core.store import Store
 from zmcache.core.sweep import Sweep
 from zmcache.core.tidying import tidy
+from zmcache.core.tokens import token_of
 from zmcache.core.versions import Versions
 from zmcache.core.wire import (
     ADD,
@@ -60,6 +62,7 @@ from zmcache.core.wire import (
     IS_NONE,
     KEPT,
     NO_SUCH_KEY,
+    NOT_THERE,
     OFFER,
     PUT,
     RELEASE,
@@ -406,7 +409,8 @@ class LocalGroup:
 
         def answered(outcome: Outcome) -> None:
             # Again: a fetch that began while the change was under way may have met the old value at the owner.
-            self.fence(key)
+            if moves(kind, outcome.status):
+                self.fence(key)
             if isinstance(outcome.error, PeerUnavailable):
                 if self._is_ours_now(key):
                     self._write(change, waiter, deadline_s, ours=False)
@@ -421,7 +425,8 @@ class LocalGroup:
                     self._store.delete(key, self._clock())
             waiter(outcome)
 
-        self.fence(key)
+        if moves(kind, NOT_THERE):
+            self.fence(key)
         self._peers.change(self.name, change, deadline_s, answered, trace)
         return None
 
@@ -461,10 +466,13 @@ class LocalGroup:
         if kind == OFFER:
             wanted = self._changing.wants(change.key, change.token)
             return Outcome(None, DONE if wanted else KEPT, 0.0)
-        self.fence(change.key)
         self._sets += kind != DELETE
         self._deletes += kind == DELETE
-        return self._changing.apply(change)
+        outcome = self._changing.apply(change)
+        # A cas that came too late, say, is no reason for a fill to be lost.
+        if moves(kind, outcome.status):
+            self.fence(change.key)
+        return outcome
 
     def clock_moved(self) -> None:
         """For tests: the clock jumped ahead, and what waits by the loop's own time is to notice."""
