@@ -61,7 +61,7 @@ class Load(NamedTuple):
 CRASH: Final = "crash"
 """A node lost all that it held. It ends when what it held has been copied again, or never."""
 PAUSE: Final = "pause"
-"""A node did nothing, and held what it held: it may be behind when it goes on."""
+"""A node did nothing, or was off the list, and held what it held: it may be behind when it goes on."""
 CUT: Final = "cut"
 """A node could not reach all others, or not be reached: it may be behind all the while, and for a time afterwards."""
 

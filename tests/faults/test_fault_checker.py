@@ -31,7 +31,7 @@ from faults.record import (
 
 
 def promises(**more: Any) -> Promises:
-    return Promises(**{"stale_s": 1.0, "brief_s": 3.0, **more})
+    return Promises(**{"stale_s": 1.0, "absent_s": 1.0, "brief_s": 3.0, **more})
 
 
 def op(kind: str, began_s: float, version: int = 0, *, outcome: str | None = None, **more: Any) -> Op:
@@ -43,7 +43,9 @@ def op(kind: str, began_s: float, version: int = 0, *, outcome: str | None = Non
     })  # fmt: skip
 
 
-def load(began_s: float, version: int = 900, *, node: str = "a", pid: int = 1, key: str = "k", took_s: float = 0.1) -> Load:
+def load(
+    began_s: float, version: int = 900, *, node: str = "a", pid: int = 1, key: str = "k", took_s: float = 0.1
+) -> Load:
     return Load(node, pid, key, began_s, began_s + took_s, version)
 
 

@@ -1,10 +1,10 @@
 """The checker: a record in, broken promises out. Pure: no file, no clock, no process; what it is given is in `faults.record`.
 
-    promises.py    what is promised in this run: R, W, how old a read may be, who may fail
-    history.py     one key's writes in order: which value a read may no longer find, which it must find
-    values.py      P1, P8, P9: no wrong value, none torn, none lost, none too old
-    calls.py       P2, P6, P7: every call ends in time, and those end well that must
-    loads.py       P3: how often a key is loaded
+promises.py    what is promised in this run: R, W, how old a read may be, who may fail
+history.py     one key's writes in order: which value a read may no longer find, which it must find
+values.py      P1, P8, P9: no wrong value, none torn, none lost, none too old
+calls.py       P2, P6, P7: every call ends in time, and those end well that must
+loads.py       P3: how often a key is loaded
 
 """
 

@@ -63,11 +63,13 @@ def over_s(write: Op) -> float:
     return write.ended_s if write.outcome == OK else math.inf
 
 
-def survives(outages: list[Outage], acks: int, from_s: float, until_s: float) -> bool:
+def survives(outages: list[Outage], acks: int, from_s: float, until_s: float, *, settle_s: float) -> bool:
     """Whether what was acknowledged has to be there still: at no time in between were ``acks`` nodes gone at once (P8).
 
-    A crash before ``from_s`` took nothing of what was written later. A node that stood still, or was cut off, may lack it.
+    A crash before ``from_s`` took nothing of what was written later. A node that stood still, or was cut off, may lack it, and
+    may be passed over for ``settle_s`` after it is back.
     """
+    outages = [o if o.kind == CRASH else o._replace(ended_s=o.ended_s + settle_s) for o in outages]
     felt = [
         outage for outage in outages
         if outage.began_s <= until_s and (outage.began_s if outage.kind == CRASH else outage.ended_s) >= from_s

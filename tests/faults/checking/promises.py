@@ -19,6 +19,7 @@ class Promises:
     """``copies`` is R, ``acks`` is W.
 
     stale_s       how long after the acknowledgement of a write a read may still find what was there before (P9)
+    absent_s      the same for what was not there before: nobody keeps that for as long
     late_s        by how much a call may outlast its deadline (P2)
     brief_s       the shortest time for which a node keeps what it loads (P3): it does not load the same key again sooner
     may_fail      which calls may fail (`NONE`, `WRITES`, `ANY`), and the promise that says so
@@ -29,6 +30,7 @@ class Promises:
     copies: int = 1
     acks: int = 1
     stale_s: float
+    absent_s: float
     late_s: float = 0.05
     brief_s: float
     may_fail: str = WRITES

@@ -1,8 +1,8 @@
 """What gets found, held against what was written: P1, P8 and P9.
 
-A read is held against the writes that had been acknowledged `stale_s` before it began; a write that W crashes may have taken is not held
-against anything. While a node is behind, and for `stale_s` from when it is asked again, a read may be as old as the beginning of that
-outage: it may have been that node which answered.
+A read is held against the writes that had been acknowledged `stale_s` (where it found nothing: `absent_s`) before it began; a write that W
+crashes may have taken is not held against anything. While a node is behind, and for `stale_s` from when it is asked again, a read may be as
+old as the beginning of that outage: it may have been that node which answered.
 
 A key that is absent, or that had to be loaded, is judged alike: nobody had it. That is a loss where an acknowledged set had to be there
 and no delete can have come after it.
@@ -60,7 +60,6 @@ def _histories(record: Record) -> defaultdict[str, History]:
 def _judge(
     op: Op, history: History, loaded: dict[int, Load], record: Record, promises: Promises
 ) -> Iterator[Violation]:
-    cut_s = _held_against_s(op, record, promises)
     load = loaded.get(op.version) if op.outcome == OK else None
     if op.outcome == OK and load is None:
         write = history.by_version.get(op.version)
@@ -69,7 +68,7 @@ def _judge(
             return
         if write.began_s > op.ended_s:
             yield Violation("P1", op.key, op.ended_s, f"version {op.version:x} was written after it was read")
-        newest = history.newest(cut_s)
+        newest = history.newest(_held_against_s(op, promises.stale_s, record))
         if newest is not None and over_s(write) < newest.began_s and _has_to_be(newest, op, record, promises):
             age_s = op.began_s - newest.ended_s
             yield Violation(
@@ -80,7 +79,7 @@ def _judge(
     if load is not None and load.key != op.key:
         yield Violation("P1", op.key, op.ended_s, f"what was loaded for {load.key}")
         return
-    newest = history.newest_set(cut_s)
+    newest = history.newest_set(_held_against_s(op, promises.absent_s, record))
     if (
         newest is not None
         and not history.may_be_deleted(newest, op.ended_s)
@@ -93,16 +92,18 @@ def _judge(
         )  # fmt: skip
 
 
-def _held_against_s(op: Op, record: Record, promises: Promises) -> float:
+def _held_against_s(op: Op, stale_s: float, record: Record) -> float:
     """The read has to know what was acknowledged by then."""
-    cut_s = op.began_s - promises.stale_s
+    cut_s = op.began_s - stale_s
     for outage in record.outages:
         behind_from_s = {PAUSE: outage.ended_s, CUT: outage.began_s}.get(outage.kind)
         # What began before may have been answered only after the node had gone on.
-        if behind_from_s is not None and behind_from_s <= op.ended_s and op.began_s <= outage.ended_s + promises.stale_s:
+        if behind_from_s is not None and behind_from_s <= op.ended_s and op.began_s <= outage.ended_s + stale_s:
             cut_s = min(cut_s, outage.began_s)
     return cut_s
 
 
 def _has_to_be(write: Op, read: Op, record: Record, promises: Promises) -> bool:
-    return not record.outages or survives(record.outages, promises.acks, write.began_s, read.ended_s)
+    return not record.outages or survives(
+        record.outages, promises.acks, write.began_s, read.ended_s, settle_s=promises.stale_s
+    )
