@@ -11,7 +11,7 @@ its history), and helpers that other tests use. It ends only what it started, an
     backend.py      the loader inside the nodes; writes down each load
     driver.py       calls that write themselves down; worker.py: a process that makes them without end
     children.py     processes of our own; cluster.py: etcd and nodes, and what can be done to them
-    network.py      between the nodes: loopback; proxy.py: a relay that can be told to do wrong; namespaces.py: one machine a node, as far as the kernel has it
+    network.py      between the nodes: loopback; proxy.py: a relay that can be told to do wrong; namespaces.py: a network of its own for each node
     stage.py        what a fault has at hand; acts/: the faults; catalogue.py: all of them, each with what it promises
     run.py          one run from nothing to its findings; report.py: the table; __main__.py: the command
 """

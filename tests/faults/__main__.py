@@ -25,12 +25,13 @@ from zmcache_loadgen.files import check_writable, write_whole
 
 from faults.catalogue import FAULTS, Fault
 from faults.children import TESTS
-from faults.namespaces import INSIDE, inside, why_not
+from faults.namespaces import INSIDE, inside
 from faults.report import print_result, print_table, summary
 from faults.run import is_apart, run
 from faults.verdict import Result
 
 _DEFAULT_JSON: Final = Path("results/faults.json")
+_KEPT: Final = Path("results/faults")
 
 
 class _Names(click.ParamType[tuple[Fault, ...]]):
@@ -47,16 +48,36 @@ class _Names(click.ParamType[tuple[Fault, ...]]):
         return tuple(known[name] for name in names)
 
 
-@click.command(help=__doc__.partition("\n\n")[0].partition(": ")[2].capitalize() if __doc__ else None, epilog=__doc__.partition("\n\n")[2] if __doc__ else None)
+@click.command(
+    help=__doc__.partition("\n\n")[0].partition(": ")[2].capitalize() if __doc__ else None,
+    epilog=__doc__.partition("\n\n")[2] if __doc__ else None,
+)
 @click.option("--quick", is_flag=True, help="A few of them, in about 40 s.")
 @click.option("--only", type=_Names(), metavar="NAME,NAME", help="These, in this order.")
 @click.option("--list", "listing", is_flag=True, help="List the faults and run none.")
-@click.option("--json", "file", type=click.Path(path_type=Path, dir_okay=False), help=f"Where the table is kept. Default: {_DEFAULT_JSON} for the whole suite, else nowhere.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of every choice that a run makes: whom it befalls, which keys are asked for.")
-@click.option("--copies", type=click.IntRange(1, 8), help="R, where a fault does not say otherwise. Default: each fault's own.")
+@click.option(
+    "--json",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=f"Where the table is kept. Default: {_DEFAULT_JSON} for the whole suite, else nowhere.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Of every choice that a run makes: whom it befalls, which keys are asked for.",
+)
+@click.option(
+    "--copies", type=click.IntRange(1, 8), help="R, where a fault does not say otherwise. Default: each fault's own."
+)
 @click.option("--acks", type=click.IntRange(1, 8), help="W, likewise.")
 @click.option("--relays", is_flag=True, help="Cut by relays, where nodes could have networks of their own.")
-@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep the records and logs of all runs here. Default: of those that did not hold, under results/faults.")
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep the records and logs of all runs here. Default: of those that did not hold, under results/faults.",
+)
 def main(
     *, quick: bool, only: tuple[Fault, ...] | None, listing: bool, file: Path | None, seed: int, copies: int | None, acks: int | None,
     relays: bool, keep: Path | None,
@@ -104,9 +125,11 @@ def _one(fault: Fault, seed: int, copies: int | None, acks: int | None, *, relay
             if acks is not None or copies is not None:
                 copies = copies or max(fault.copies, acks or 1)
                 acks = acks or min(fault.acks, copies)
-            result = asyncio.run(run(fault, folder, seed, copies=copies, acks=acks, relays=relays or bool(why_not())))
-        if keep is not None or not (result.holds or result.not_here or os.environ.get(INSIDE)):
-            kept = (keep or Path("results/faults")) / fault.name
+            result = asyncio.run(run(fault, folder, seed, copies=copies, acks=acks, relays=relays))
+        if os.environ.get(INSIDE):
+            return result  # who runs this command keeps it
+        if keep is not None or not (result.holds or result.not_here):
+            kept = (keep or _KEPT) / fault.name
             shutil.rmtree(kept, ignore_errors=True)
             shutil.copytree(folder, kept)
             result.notes.append(f"its record and logs are kept in {kept}")

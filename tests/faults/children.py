@@ -1,6 +1,7 @@
 """Processes of our own: what they write goes to a file each, and none outlives us.
 
-The kernel kills a child when the one who started it is gone (util-linux's ``setpriv``), stopped ones too. Only what was started here is ever signalled.
+The kernel kills a child when the one who started it is gone (util-linux's ``setpriv``), a stopped one too. Only what was started here is ever
+signalled.
 """
 
 from __future__ import annotations
@@ -28,7 +29,13 @@ class Child:
     """One process, running. ``command`` may begin with what puts it somewhere: see `faults.network`."""
 
     def __init__(
-        self, name: str, command: Sequence[str], folder: Path, *, prefix: Sequence[str] = (), env: Mapping[str, str] | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        folder: Path,
+        *,
+        prefix: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.log = folder / f"{name}.log"

@@ -1,5 +1,5 @@
 """zmcache with a wall clock of its own: ``python -m faults.clocked FILE serve ...``. FILE holds by how many seconds it is fast, and is looked at
-again and again; only this process notices.
+again and again; only this process notices. gRPC has the true time even so: it adds to it in Python what it compares in C, where no clock was set.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LOOK_S: Final = 0.05
 def step_by(control: Path) -> None:
     """Replace the wall clock before anybody has taken hold of it."""
     offset_s = 0.0
-    true_time, true_time_ns = time.time, time.time_ns
+    true_time = time.time
 
     def look() -> None:
         nonlocal offset_s
@@ -32,8 +32,13 @@ def step_by(control: Path) -> None:
 
     look()
     threading.Thread(target=keep_looking, daemon=True).start()
-    time.time = lambda: true_time() + offset_s
-    time.time_ns = lambda: true_time_ns() + int(offset_s * 1e9)
+
+    def stepped() -> float:
+        asker = sys._getframe(1).f_globals.get("__name__", "")
+        return true_time() + (0.0 if asker.partition(".")[0] == "grpc" else offset_s)
+
+    time.time = stepped
+    time.time_ns = lambda: int(stepped() * 1e9)
 
 
 if __name__ == "__main__":

@@ -18,15 +18,15 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import msgspec
-import zmcache
 from etcd_access import etcd_client, key_of
-from zmcache.config.model import GroupConfig
-from zmcache.embedded_etcd import EmbeddedEtcd
-from zmcache.errors import DiscoveryError
 
+import zmcache
 from faults.backend import FOLDER, NODE
 from faults.children import Child, Failed
 from faults.network import Network, Place
+from zmcache.config.model import GroupConfig
+from zmcache.embedded_etcd import EmbeddedEtcd
+from zmcache.errors import DiscoveryError
 
 CLUSTER: Final = "faults"
 LEASE_S: Final = 3.0
@@ -55,7 +55,13 @@ class Cluster:
     """Etcd runs while the context lasts, and nodes from `start` on. ``static``: for each node the members that it believes in, and no etcd."""
 
     def __init__(
-        self, folder: Path, network: Network, copies: int, acks: int, *, static: Mapping[str, Collection[str]] | None = None
+        self,
+        folder: Path,
+        network: Network,
+        copies: int,
+        acks: int,
+        *,
+        static: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         self.folder, self.network = folder, network
         self.etcd = EmbeddedEtcd()
@@ -91,17 +97,22 @@ class Cluster:
 
     # -- nodes -----------------------------------------------------------------------------------------------------
 
-    async def start(self, *names: str, more: str = "", program: tuple[str, ...] = (sys.executable, "-m", "zmcache"), prefix: tuple[str, ...] = ()) -> None:
-        """All at once; returns when each serves. ``more``: further settings of the node; ``program``: what runs zmcache; ``prefix``: what runs that."""
+    async def start(
+        self,
+        *names: str,
+        more: str = "",
+        program: tuple[str, ...] = (sys.executable, "-m", "zmcache"),
+        prefix: tuple[str, ...] = (),
+    ) -> None:
+        """All at once; returns when each serves. ``more``: further settings of the node; ``program``: zmcache; ``prefix``: what runs that."""
         for name in names:
             place = self.places[name] = await self.network.place(name)
             file = self.folder / f"{name}.yaml"
-            file.write_text(
-                _NODE.format(
-                    cluster=CLUSTER, name=name, place=place, more=more, discovery=await self._discovery(name, place),
-                    hot=HOT_S, brief=BRIEF_S, copies=self._copies, loader=_LOADER,
-                )  # fmt: skip
-            )
+            text = _NODE.format(
+                cluster=CLUSTER, name=name, place=place, more=more, discovery=await self._discovery(name, place),
+                hot=HOT_S, brief=BRIEF_S, copies=self._copies, loader=_LOADER,
+            )  # fmt: skip
+            file.write_text(text)
             env = {FOLDER: str(self.folder), NODE: name}
             node = Child(name, [*program, "serve", str(file)], self.folder, prefix=(*place.prefix, *prefix), env=env)
             self.nodes[name] = node
@@ -162,7 +173,9 @@ class Cluster:
             if all(state == (wanted, 0.0) for state in seen.values()):
                 return
             if time.monotonic() > deadline_s:
-                raise Failed(f"not at rest within {limit_s:g} s: expected {sorted(wanted)} in each ring and nothing left to copy, found {seen}")
+                raise Failed(
+                    f"not at rest within {limit_s:g} s: expected {sorted(wanted)} in each ring and nothing left to copy, found {seen}"
+                )
             await asyncio.sleep(0.05)
 
     async def _seen_by(self, name: str) -> tuple[set[str], float] | None:
@@ -174,7 +187,10 @@ class Cluster:
                 if not figures:
                     return None
                 left = sum(value for figure, value in figures.items() if figure.endswith((".copies_short", ".handing")))
-                return {member.node_id if member.state == "serving" else f"{member.node_id} ({member.state})" for member in members}, left
+                return {
+                    member.node_id if member.state == "serving" else f"{member.node_id} ({member.state})"
+                    for member in members
+                }, left
         return None
 
     async def statistics(self) -> dict[str, dict[str, float]]:
@@ -197,7 +213,7 @@ class Cluster:
         """SIGKILL, and return when it is gone."""
         os.kill(self.etcd.pid, signal.SIGKILL)
         with contextlib.suppress(DiscoveryError):
-            while self.etcd.pid:
+            while self.etcd.pid:  # noqa: ASYNC110 - a process sets no event
                 await asyncio.sleep(0.02)
 
     def forget_etcd(self) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import zmcache
-
 from faults.marks import Marker, read_mark
 from faults.record import CANCELLED, DELETE, FAILED, GET, OK, SET, Op, Stream
 
-KEPT: Final = [f"kept.{number}" for number in range(240)]
-"""Set, got and deleted; nothing loads them."""
+KEPT: Final = [f"kept.{number}" for number in range(100)]
+"""Set, got and deleted again and again; nothing loads them."""
+STILL: Final = [f"still.{number}" for number in range(400)]
+"""Set once, in the beginning, in the group of the former, and got from then on: what is lost of them is not made good by a later set."""
 ITEMS: Final = [f"items.{number}" for number in range(300)]
 """Got, and loaded when they are missing; nobody writes them."""
 MIXED: Final = [f"mixed.{number}" for number in range(40)]

@@ -25,7 +25,8 @@ class Marker:
         return _version(self._maker.writer, self._count)
 
     def value(self, key: str, version: int, size: int) -> bytes:
-        return self._maker.make(hash_key(key), version & (1 << _COUNT_BITS) - 1, size)
+        made: bytes = self._maker.make(hash_key(key), version & (1 << _COUNT_BITS) - 1, size)
+        return made
 
 
 def read_mark(key: str, value: bytes | None) -> tuple[str, int, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import shutil
 import subprocess
@@ -34,6 +35,7 @@ def inside(command: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     return [*_ENTER, *command], {INSIDE: "1"}
 
 
+@functools.cache
 def why_not() -> str | None:
     """Why there can be no such network on this machine; None: there can."""
     if os.environ.get(INSIDE):
@@ -42,8 +44,14 @@ def why_not() -> str | None:
         if shutil.which(program) is None:
             return f"there is no `{program}` on the PATH"
     script = "ip link add zmtest type bridge && unshare --net true"
-    probe = subprocess.run([*_ENTER, "sh", "-c", script], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    return None if probe.returncode == 0 else f"no network namespaces here: {(probe.stderr.strip().splitlines() or ['?'])[-1]}"
+    probe = subprocess.run(
+        [*_ENTER, "sh", "-c", script], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    return (
+        None
+        if probe.returncode == 0
+        else f"no network namespaces here: {(probe.stderr.strip().splitlines() or ['?'])[-1]}"
+    )
 
 
 class Namespaces:
@@ -55,9 +63,9 @@ class Namespaces:
         self._places: dict[str, Place] = {}
         self._cuts: list[tuple[str, str]] = []
         self._relay: asyncio.Server | None = None
+        _ip("link", "set", "lo", "up")  # etcd is to start before `open`
 
     async def open(self, etcd: str) -> None:
-        _ip("link", "set", "lo", "up")
         with contextlib.suppress(Failed):
             _ip("link", "del", "zmbridge")  # of the run before this one
         _ip("link", "add", "zmbridge", "type", "bridge")
@@ -76,7 +84,11 @@ class Namespaces:
             _ip("link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", str(holder.pid))
             _ip("link", "set", outside, "master", "zmbridge", "up")
             prefix = ("nsenter", f"--net=/proc/{holder.pid}/ns/net", "--")
-            for rest in (("link", "set", "lo", "up"), ("addr", "add", f"{address}/24", "dev", "eth0"), ("link", "set", "eth0", "up")):
+            for rest in (
+                ("link", "set", "lo", "up"),
+                ("addr", "add", f"{address}/24", "dev", "eth0"),
+                ("link", "set", "eth0", "up"),
+            ):
                 _ip(*rest, prefix=prefix)
             endpoint = f"tcp://{address}:{_PORT}"
             etcd = f"{_ETCD}:{self._relay.sockets[0].getsockname()[1]}" if self._relay else ""
@@ -88,7 +100,18 @@ class Namespaces:
 
     async def cut(self, sender: str, receiver: str) -> None:
         to = self._address(receiver)
-        _ip("neigh", "replace", to, "lladdr", _NOBODY, "dev", "eth0", "nud", "permanent", prefix=self._places[sender].prefix)
+        _ip(
+            "neigh",
+            "replace",
+            to,
+            "lladdr",
+            _NOBODY,
+            "dev",
+            "eth0",
+            "nud",
+            "permanent",
+            prefix=self._places[sender].prefix,
+        )
         self._cuts.append((sender, to))
 
     async def heal(self) -> None:
@@ -117,7 +140,9 @@ async def _wait_apart(holder: Child) -> None:
 
 
 def _ip(*arguments: str, prefix: Sequence[str] = ()) -> None:
-    done = subprocess.run([*prefix, "ip", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*prefix, "ip", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise Failed(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
 

@@ -181,8 +181,8 @@ def owner_of_port(port: int, pids: dict[str, int]) -> str | None:
         }
         for name, pid in pids.items():
             with contextlib.suppress(OSError):
-                for fd in os.scandir(f"/proc/{pid}/fd"):
+                for fd in os.listdir(f"/proc/{pid}/fd"):
                     with contextlib.suppress(OSError):
-                        if os.readlink(fd.path).strip("socket:[]") in inodes:
+                        if os.readlink(f"/proc/{pid}/fd/{fd}").strip("socket:[]") in inodes:
                             return name
     return None

@@ -34,7 +34,11 @@ def verdict(result: Result) -> str:
         return "not measured"
     if result.problems:
         return "no run"
-    return "broken: " + ", ".join(f"{promise} {count}" for promise, count in result.broken.items()) if result.broken else "holds"
+    return (
+        "broken: " + ", ".join(f"{promise} {count}" for promise, count in result.broken.items())
+        if result.broken
+        else "holds"
+    )
 
 
 def print_table(results: Sequence[Result], console: Console) -> None:
@@ -73,7 +77,10 @@ def print_result(result: Result, console: Console) -> None:
     if more > 0:
         console.print(f"    and {more} more", soft_wrap=True)
     if result.errors:
-        console.print("    failed: " + escape(", ".join(f"{count} {name}" for name, count in result.errors.items())), soft_wrap=True)
+        console.print(
+            "    failed: " + escape(", ".join(f"{count} {name}" for name, count in result.errors.items())),
+            soft_wrap=True,
+        )
     for promise, why in result.exempt.items():
         console.print(f"    {promise} is not judged: {escape(why)}", soft_wrap=True)
     for note in result.notes:

@@ -21,17 +21,17 @@ import msgspec
 import zmcache
 from faults.acts.members import full_disk, no_full_disk
 from faults.acts.processes import clocked
-from faults.backend import read_loads
 from faults.catalogue import APART, LOOPBACK, Fault
+from faults.checking.promises import Violation
 from faults.children import Child, Failed
 from faults.cluster import BUDGETS_BYTES, KNOWS_COPIES, Cluster
-from faults.driver import ITEMS, KEPT, MIXED, Driver
+from faults.driver import ITEMS, KEPT, MIXED, STILL, Driver
 from faults.namespaces import Namespaces, why_not
 from faults.network import Loopback, Network
 from faults.proxy import Relays
-from faults.record import Record, read_ops, read_stalls
+from faults.recorded import read_record
 from faults.stage import Stage
-from faults.verdict import Result, Times, judge, repaired
+from faults.verdict import Result, Times, judge
 from faults.worker import Orders
 
 TIMEOUT_S: Final = 2.0
@@ -47,7 +47,9 @@ _LAST: Final = 99
 T = TypeVar("T")
 
 
-async def run(fault: Fault, folder: Path, seed: int, *, copies: int | None = None, acks: int | None = None, relays: bool = False) -> Result:
+async def run(
+    fault: Fault, folder: Path, seed: int, *, copies: int | None = None, acks: int | None = None, relays: bool = False
+) -> Result:
     """What became of it. ``relays``: even where each node could have a network of its own."""
     result = Result(
         fault=fault.name, what=fault.what, copies=copies or fault.copies, acks=acks or fault.acks, seed=seed,
@@ -80,14 +82,23 @@ def is_apart(fault: Fault, *, relays: bool) -> bool:
 
 async def _run(fault: Fault, folder: Path, result: Result, *, relays: bool) -> None:
     network: Network = (
-        Loopback() if fault.network == LOOPBACK else Namespaces(folder) if is_apart(fault, relays=relays) else Relays(result.seed)
+        Loopback()
+        if fault.network == LOOPBACK
+        else Namespaces(folder)
+        if is_apart(fault, relays=relays)
+        else Relays(result.seed)
     )
     if fault.network != LOOPBACK:
-        result.notes.append("each node with a network of its own" if isinstance(network, Namespaces) else "relays between the nodes")
+        result.notes.append(
+            "each node with a network of its own" if isinstance(network, Namespaces) else "relays between the nodes"
+        )
     rng = random.Random(result.seed)
     victim, leaver = rng.sample(sorted(fault.nodes), 2)
     async with Cluster(folder, network, result.copies, result.acks, static=fault.static) as cluster:
-        stage = Stage(cluster, network, folder, rng, victim, leaver, result.seed, TIMEOUT_S)
+        stage = Stage(
+            cluster, network, folder, rng, victim, leaver, result.seed, TIMEOUT_S,
+            copies_again=KNOWS_COPIES and result.copies > 1,
+        )  # fmt: skip
         await _start(fault, stage)
         if fault.calm:
             await cluster.wait_rest(_REST_S)
@@ -102,17 +113,16 @@ async def _run(fault: Fault, folder: Path, result: Result, *, relays: bool) -> N
             for worker in workers:
                 worker.kill()
         last_look_s = await _last_look(stage)
-        await _look_at_nodes(cluster, result)
-    record = Record(
-        ops=read_ops(folder.glob("ops-*")), loads=read_loads(folder), outages=stage.outages,
-        stalls=read_stalls(folder.glob("stalls-*")), calm=calm if fault.calm else [], last_look_s=last_look_s,
-    )  # fmt: skip
-    repaired(record, times.rest_s, copies_made_again=KNOWS_COPIES and result.copies > 1)
+        seen = await _look_at_nodes(cluster, fault, result)
+    record = read_record(folder)
+    record.outages, record.calm, record.last_look_s = stage.outages, calm if fault.calm else [], last_look_s
     result.notes += stage.notes
-    judge(result, fault, record, times, reloads_max)
+    judge(result, fault, record, times, reloads_max=reloads_max, seen=seen)
 
 
-async def _under_load(fault: Fault, stage: Stage, workers: list[Child], calm_s: float) -> tuple[Times, list[tuple[float, float]]]:
+async def _under_load(
+    fault: Fault, stage: Stage, workers: list[Child], calm_s: float
+) -> tuple[Times, list[tuple[float, float]]]:
     for worker in workers:
         await worker.wait_said("^ready$")
     load_s = time.monotonic()
@@ -122,6 +132,7 @@ async def _under_load(fault: Fault, stage: Stage, workers: list[Child], calm_s: 
     over_s = time.monotonic()
     if fault.calm:
         await stage.cluster.wait_rest(_REST_S)
+        stage.repaired()
     rest_s = time.monotonic()
     await asyncio.sleep(_AFTER_S)
     end_s = time.monotonic()
@@ -133,7 +144,9 @@ async def _under_load(fault: Fault, stage: Stage, workers: list[Child], calm_s: 
 
 
 async def _start(fault: Fault, stage: Stage) -> None:
-    usual = [name for name in fault.nodes if fault.start == "usual" or (fault.start == "clocked" and name != stage.victim)]
+    usual = [
+        name for name in fault.nodes if fault.start == "usual" or (fault.start == "clocked" and name != stage.victim)
+    ]
     starts = [stage.cluster.start(*usual)] if usual else []
     if fault.start == "clocked":
         starts.append(stage.cluster.start(stage.victim, program=clocked(stage.folder / f"clock-{stage.victim}")))
@@ -161,7 +174,7 @@ async def _end_workers(workers: list[Child]) -> None:
 async def _fill(stage: Stage) -> None:
     """Every key is written, or loaded, before anything happens."""
     async with zmcache.connect(stage.cluster.addresses) as cache, Driver(cache, _FILLER, stage.folder, 5.0) as driver:
-        await _some_at_a_time(KEPT, lambda key: driver.set("kept", key))
+        await _some_at_a_time(STILL + KEPT, lambda key: driver.set("kept", key))
         await _some_at_a_time(ITEMS, lambda key: driver.get("items", key))
 
 
@@ -169,7 +182,7 @@ async def _last_look(stage: Stage) -> float:
     """Get what was written, by somebody who knows nothing; from when on."""
     began_s = time.monotonic()
     async with zmcache.connect(stage.cluster.addresses) as cache, Driver(cache, _LAST, stage.folder, 5.0) as driver:
-        await _some_at_a_time(KEPT, lambda key: driver.get("kept", key))
+        await _some_at_a_time(STILL + KEPT, lambda key: driver.get("kept", key))
         await _some_at_a_time(MIXED, lambda key: driver.get("mixed", key))
     return began_s
 
@@ -192,7 +205,8 @@ async def _reloads_max(fault: Fault, stage: Stage, copies: int) -> int:
     return share if copies == 1 else max(1, share // 100)
 
 
-async def _look_at_nodes(cluster: Cluster, result: Result) -> None:
+async def _look_at_nodes(cluster: Cluster, fault: Fault, result: Result) -> list[Violation]:
+    """What is wrong with the nodes themselves, though their callers may not have noticed."""
     result.problems += cluster.ended_by_themselves()
     figures: dict[str, dict[str, float]] = {}
     with suppress(zmcache.ZmcacheError):
@@ -200,8 +214,11 @@ async def _look_at_nodes(cluster: Cluster, result: Result) -> None:
     evicted = sum(value for each in figures.values() for name, value in each.items() if name.endswith(".evictions"))
     if evicted:
         result.problems.append(f"{evicted:g} entries were evicted: what is lost cannot be told from them")
-    for name, resident in cluster.resident_bytes().items():
-        if resident > BUDGETS_BYTES + _OVERHEAD_BYTES:
-            result.problems.append(f"P5: {name} takes {resident >> 20} MiB")
     told = cluster.tracebacks()
     result.notes += [f"traceback of {text}" for text in told[:5]]
+    most = BUDGETS_BYTES + _OVERHEAD_BYTES + fault.extra_bytes
+    return [
+        Violation("P5", "", time.monotonic(), f"{name} takes {resident >> 20} MiB, at most {most >> 20} are its share")
+        for name, resident in cluster.resident_bytes().items()
+        if resident > most
+    ]

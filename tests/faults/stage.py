@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import zmcache
-
 from faults.cluster import Cluster
 from faults.network import Network
 from faults.record import CRASH, Outage
@@ -20,7 +19,9 @@ from faults.record import CRASH, Outage
 
 @dataclass
 class Stage:
-    """Of one run. ``victim``: the node that it is done to; ``leaver``: the one that leaves where one does."""
+    """Of one run. ``victim``: the node that it is done to; ``leaver``: the one that leaves where one does. ``copies_again``: what one
+    copy is left of is copied once more.
+    """
 
     cluster: Cluster
     network: Network
@@ -30,6 +31,7 @@ class Stage:
     leaver: str
     seed: int
     timeout_s: float
+    copies_again: bool
     outages: list[Outage] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -38,6 +40,12 @@ class Stage:
         # Noted as before it, so that whatever it took is known to be after.
         self.outages.append(Outage(node, CRASH, time.monotonic()))
         self.cluster.kill(node)
+
+    def repaired(self) -> None:
+        """All is at rest: what dead nodes held has been copied again, so that the next crash is the first one once more."""
+        if self.copies_again:
+            now_s = time.monotonic()
+            self.outages = [o._replace(ended_s=min(o.ended_s, now_s)) if o.kind == CRASH else o for o in self.outages]
 
     @contextlib.contextmanager
     def outage(self, node: str, kind: str) -> Iterator[None]:

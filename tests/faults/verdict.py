@@ -10,9 +10,9 @@ import msgspec
 from faults.catalogue import Fault
 from faults.checking import Promises, check, lost_keys
 from faults.checking.loads import reloaded
-from faults.checking.promises import Violation
-from faults.cluster import BRIEF_S
-from faults.record import CRASH, FAILED, GET, Op, Record
+from faults.checking.promises import ANY, Violation
+from faults.cluster import BRIEF_S, HOT_S
+from faults.record import FAILED, GET, Op, Record
 
 FLOOR_OPS_S: Final = 150.0
 """Operations a second, below which a run proves too little to count."""
@@ -70,17 +70,25 @@ class Times(msgspec.Struct):
     end_s: float
 
 
-def judge(result: Result, fault: Fault, record: Record, times: Times, reloads_max: int | None) -> None:
-    """Fill in the row."""
+def judge(
+    result: Result, fault: Fault, record: Record, times: Times, *, reloads_max: int | None, seen: list[Violation]
+) -> None:
+    """Fill in the row. ``seen``: what was broken besides what the record shows."""
     promises = Promises(
-        copies=result.copies, acks=result.acks, stale_s=fault.stale_s, brief_s=BRIEF_S - 0.1, may_fail=fault.may_fail,
+        copies=result.copies, acks=result.acks, stale_s=fault.stale_s, absent_s=HOT_S + 0.5, brief_s=BRIEF_S - 0.1,
+        # With all copies of a key gone at once nobody can be asked.
+        may_fail=ANY if fault.dead >= max(2, result.copies) else fault.may_fail,
         failing=fault.failing, exempt=fault.exempt, reloads_max=reloads_max, reloads_from_s=times.fault_s,
     )  # fmt: skip
     during = [op for op in record.ops if times.load_s <= op.began_s <= times.end_s]
-    violations = check(record, promises)
+    violations = check(record, promises) + seen
     if fault.out_of_use:
         violations += _still_in_use(during, times)
-    disturbed = [op for op in during if op.began_s >= times.fault_s - op.timeout_s and op.ended_s >= times.fault_s and _is_disturbed(op)]
+    disturbed = [
+        op
+        for op in during
+        if op.began_s >= times.fault_s - op.timeout_s and op.ended_s >= times.fault_s and _is_disturbed(op)
+    ]
     failed = [op for op in record.ops if op.outcome == FAILED]
     result.operations = len(record.ops)
     result.ops_s = round(len(during) / (times.end_s - times.load_s), 1)
@@ -95,13 +103,14 @@ def judge(result: Result, fault: Fault, record: Record, times: Times, reloads_ma
     result.seconds = round(times.end_s - times.load_s, 1)
     result.broken = dict(sorted(Counter(violation.promise for violation in violations).items()))
     result.violations = [
-        f"{violation.promise} {violation.key} at {violation.at_s - times.fault_s:+.2f} s: {violation.text}" for violation in violations[:_TOLD]
+        f"{violation.promise} {violation.key} at {violation.at_s - times.fault_s:+.2f} s: {violation.text}"
+        for violation in violations[:_TOLD]
     ]
     result.exempt = dict(fault.exempt)
     if result.ops_s < FLOOR_OPS_S:
-        result.problems.append(f"only {result.ops_s:g} operations a second, where {FLOOR_OPS_S:g} are the least that proves anything")
-
-
+        result.problems.append(
+            f"only {result.ops_s:g} operations a second, where {FLOOR_OPS_S:g} are the least that proves anything"
+        )
 
 
 def _is_disturbed(op: Op) -> bool:
@@ -111,14 +120,11 @@ def _is_disturbed(op: Op) -> bool:
 def _still_in_use(ops: list[Op], times: Times) -> list[Violation]:
     """Reads that noticed the fault although they began when the node had to be out of use."""
     from_s = times.fault_s + OUT_OF_USE_S
-    return [
-        Violation("P7", op.key, op.ended_s, f"a get that began {op.began_s - times.fault_s:.2f} s after the fault took {op.ended_s - op.began_s:.2f} s")
-        for op in ops
-        if op.kind == GET and from_s <= op.began_s < max(times.over_s, from_s + OUT_OF_USE_S) and _is_disturbed(op)
-    ]  # fmt: skip
-
-
-def repaired(record: Record, rest_s: float, *, copies_made_again: bool) -> None:
-    """What a crash took has been copied again once all is at rest: the next crash is the first one again."""
-    if copies_made_again:
-        record.outages = [outage._replace(ended_s=rest_s) if outage.kind == CRASH else outage for outage in record.outages]
+    until_s = max(times.over_s, from_s + OUT_OF_USE_S)
+    found = []
+    for op in ops:
+        if op.kind == GET and from_s <= op.began_s < until_s and _is_disturbed(op):
+            began_s, took_s = op.began_s - times.fault_s, op.ended_s - op.began_s
+            text = f"a get that began {began_s:.2f} s after the fault took {took_s:.2f} s"
+            found.append(Violation("P7", op.key, op.ended_s, text))
+    return found

@@ -1,4 +1,5 @@
-"""A process that calls without end: ``python -m faults.worker '{...}'``. It goes on until its standard input ends, so it does not outlive who started it.
+"""A process that calls without end: ``python -m faults.worker '{...}'``. It goes on until its standard input ends, and so does not outlive who
+started it.
 
 Each caller waits a little between its calls: the nodes have to be busy, not the machine full, or every lateness would be the machine's.
 """
@@ -15,7 +16,7 @@ from typing import Final
 import msgspec
 
 import zmcache
-from faults.driver import ITEMS, KEPT, MIXED, Driver
+from faults.driver import ITEMS, KEPT, MIXED, STILL, Driver
 
 _CANCELLED: Final = 0.01
 
@@ -74,7 +75,7 @@ async def _one(driver: Driver, rng: random.Random) -> None:
             async with asyncio.timeout(rng.uniform(0, 0.003)):
                 await driver.get("kept", rng.choice(KEPT))
     else:
-        await driver.get("kept", rng.choice(KEPT))
+        await driver.get("kept", rng.choice(rng.choice((KEPT, STILL))))
 
 
 if __name__ == "__main__":

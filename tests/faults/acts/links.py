@@ -7,16 +7,16 @@ from typing import Final
 
 import zmq
 import zmq.asyncio
-from zmcache.core import wire
 
 import zmcache
 from faults.network import ETCD
 from faults.proxy import Relays, Wrongs
 from faults.record import CUT
 from faults.stage import Stage
+from zmcache.core import wire
 
 _CUT_S: Final = 8.0
-_DEAF: Final = 8
+DEAF: Final = 8
 _BIG: Final = 200_000
 
 
@@ -50,10 +50,20 @@ async def read_slowly(stage: Stage) -> None:
         del stage.network.wrongs[stage.victim]
 
 
+async def break_links(stage: Stage) -> None:
+    """Connections are slow, and end in the middle of what they carry."""
+    await _do_wrong(stage, Wrongs(delay_s=0.01, halve=0.01))
+
+
 async def garble(stage: Stage) -> None:
+    """Connections go on with bytes missing, or others in their place: what no checksum of the network's saw."""
+    await _do_wrong(stage, Wrongs(drop=0.003, garble=0.01))
+
+
+async def _do_wrong(stage: Stage, wrongs: Wrongs) -> None:
     assert isinstance(stage.network, Relays)
     with stage.outage(stage.victim, CUT):
-        stage.network.wrongs[stage.victim] = Wrongs(delay_s=0.01, drop=0.003, halve=0.003, garble=0.01)
+        stage.network.wrongs[stage.victim] = wrongs
         await stage.pass_time(_CUT_S)
         del stage.network.wrongs[stage.victim]
     stage.notes.append(", ".join(f"{count} {what}" for what, count in stage.network.done.items()))
@@ -68,7 +78,7 @@ async def deaf_clients(stage: Stage) -> None:
     context = zmq.asyncio.Context()
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(_DEAF):
+            for _ in range(DEAF):
                 group.create_task(_ask_and_never_read(context, place.advertise, key))
     finally:
         context.destroy(linger=0)

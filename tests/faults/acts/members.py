@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from faults.cluster import LEASE_S, compact, revoke_lease
+from faults.record import PAUSE
 from faults.stage import Stage
 
 NEWCOMER: Final = "e"
@@ -67,8 +68,10 @@ async def compact_etcd(stage: Stage) -> None:
 
 
 async def revoke(stage: Stage) -> None:
-    await stage.cluster.in_etcd(revoke_lease, stage.victim)
-    await stage.pass_time(LEASE_S)
+    # Off the list for a moment, it has to take what it holds for old: others may have been written to.
+    with stage.outage(stage.victim, PAUSE):
+        await stage.cluster.in_etcd(revoke_lease, stage.victim)
+        await stage.pass_time(LEASE_S)
 
 
 async def empty_etcd(stage: Stage) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Final
 
 import zmcache
-
 from faults.driver import Driver
 from faults.record import PAUSE
 from faults.stage import Stage
@@ -33,6 +32,14 @@ async def kill_two(stage: Stage) -> None:
     others = sorted(stage.cluster.nodes.keys() - {stage.victim})
     stage.kill(stage.victim)
     stage.kill(stage.rng.choice(others))
+
+
+async def kill_another(stage: Stage) -> None:
+    """One, and when all is at rest again a second one."""
+    stage.kill(stage.victim)
+    await stage.cluster.wait_rest(40.0)
+    stage.repaired()
+    stage.kill(stage.leaver)
 
 
 async def stop(stage: Stage) -> None:
