@@ -60,6 +60,8 @@ class Load(NamedTuple):
 
 CRASH: Final = "crash"
 """A node lost all that it held. It ends when what it held has been copied again, or never."""
+GONE: Final = "gone"
+"""Others stand in for a node that is dead, until the ring has closed: what they acknowledge they may keep for a short time only."""
 PAUSE: Final = "pause"
 """A node did nothing, or was off the list, and held what it held: it may be behind when it goes on."""
 CUT: Final = "cut"

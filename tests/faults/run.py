@@ -24,7 +24,7 @@ from faults.acts.processes import clocked
 from faults.catalogue import APART, LOOPBACK, Fault
 from faults.checking.promises import Violation
 from faults.children import Child, Failed
-from faults.cluster import BUDGETS_BYTES, KNOWS_COPIES, Cluster
+from faults.cluster import BRIEF_S, BUDGETS_BYTES, KNOWS_COPIES, Cluster
 from faults.driver import ITEMS, KEPT, MIXED, STILL, Driver
 from faults.namespaces import Namespaces, why_not
 from faults.network import Loopback, Network
@@ -35,8 +35,8 @@ from faults.verdict import Result, Times, judge
 from faults.worker import Orders
 
 TIMEOUT_S: Final = 2.0
-_BEFORE_S: Final = 2.0
-_AFTER_S: Final = 2.0
+_BEFORE_S: Final = 1.5
+_AFTER_S: Final = BRIEF_S + 0.5  # what is kept for a short time only is gone then
 _REST_S: Final = 40.0
 _LIMIT_S: Final = 150.0
 _OVERHEAD_BYTES: Final = 120 << 20  # of a process, besides its budgets (P5)

@@ -14,7 +14,7 @@ from pathlib import Path
 import zmcache
 from faults.cluster import Cluster
 from faults.network import Network
-from faults.record import CRASH, Outage
+from faults.record import CRASH, GONE, Outage
 
 
 @dataclass
@@ -38,14 +38,15 @@ class Stage:
     def kill(self, node: str) -> None:
         """SIGKILL, noted."""
         # Noted as before it, so that whatever it took is known to be after.
-        self.outages.append(Outage(node, CRASH, time.monotonic()))
+        now_s = time.monotonic()
+        self.outages += [Outage(node, CRASH, now_s), Outage(node, GONE, now_s)]
         self.cluster.kill(node)
 
     def repaired(self) -> None:
-        """All is at rest: what dead nodes held has been copied again, so that the next crash is the first one once more."""
-        if self.copies_again:
-            now_s = time.monotonic()
-            self.outages = [o._replace(ended_s=min(o.ended_s, now_s)) if o.kind == CRASH else o for o in self.outages]
+        """All is at rest: the ring has closed, and what dead nodes held has been copied again, so that the next crash is the first one once more."""
+        over = (CRASH, GONE) if self.copies_again else (GONE,)
+        now_s = time.monotonic()
+        self.outages = [o._replace(ended_s=min(o.ended_s, now_s)) if o.kind in over else o for o in self.outages]
 
     @contextlib.contextmanager
     def outage(self, node: str, kind: str) -> Iterator[None]:

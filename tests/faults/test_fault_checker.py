@@ -18,6 +18,7 @@ from faults.record import (
     DELETE,
     FAILED,
     GET,
+    GONE,
     OK,
     PAUSE,
     SET,
@@ -139,6 +140,12 @@ def test_one_crash_may_take_what_one_node_acknowledged_and_not_what_two_did() ->
 
 def test_a_set_from_after_the_crash_is_not_excused_by_it() -> None:
     assert broken(Record([op(SET, 6, 1), op(GET, 9)], outages=[A_CRASH]), acks=1) == ["P8"]
+
+
+def test_with_one_copy_who_stands_in_for_a_dead_node_may_forget_and_with_two_it_may_not() -> None:
+    stood_in = Record([op(SET, 6, 1), op(GET, 9)], outages=[A_CRASH, Outage("a", GONE, 5.0, 8.0)])
+    assert broken(stood_in, acks=1) == []
+    assert broken(stood_in, copies=2, acks=2) == ["P8"]
 
 
 def test_two_crashes_at_once_may_take_what_two_nodes_acknowledged_and_after_a_repair_they_may_not() -> None:

@@ -67,7 +67,7 @@ def survives(outages: list[Outage], acks: int, from_s: float, until_s: float, *,
     """Whether what was acknowledged has to be there still: at no time in between were ``acks`` nodes gone at once (P8).
 
     A crash before ``from_s`` took nothing of what was written later. A node that stood still, or was cut off, may lack it, and
-    may be passed over for ``settle_s`` after it is back.
+    may be passed over for ``settle_s`` after it is back; in its place another one acknowledges what it keeps for a short time only.
     """
     outages = [o if o.kind == CRASH else o._replace(ended_s=o.ended_s + settle_s) for o in outages]
     felt = [
