@@ -44,7 +44,7 @@ class Child:
         paths = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*prefix, *_dying_with_us(), *command],
+                [*prefix, *dying_with_us(), *command],
                 stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=folder, start_new_session=True,
                 env={**clean, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(paths), **(env or {})},
             )  # fmt: skip
@@ -105,6 +105,7 @@ class Child:
         self._process.wait()
 
 
-def _dying_with_us() -> list[str]:
+def dying_with_us() -> list[str]:
+    """What to put before a command, so that the kernel ends it with us; nothing where that cannot be had."""
     setpriv = shutil.which("setpriv")
     return [] if setpriv is None else [setpriv, "--pdeathsig", "KILL"]

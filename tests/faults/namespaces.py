@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from faults.children import Child, Failed
+from faults.children import Child, Failed, dying_with_us
 from faults.network import ETCD, Place
 
 INSIDE: Final = "FAULTS_INSIDE"
@@ -32,7 +32,7 @@ _PORT: Final = 7401
 
 def inside(command: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """The same command with a network of its own, and the variable that tells it so."""
-    return [*_ENTER, *command], {INSIDE: "1"}
+    return [*_ENTER, *dying_with_us(), *command], {INSIDE: "1"}
 
 
 @functools.cache
