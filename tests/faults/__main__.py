@@ -27,7 +27,7 @@ from faults.catalogue import FAULTS, Fault
 from faults.children import TESTS
 from faults.namespaces import INSIDE, inside
 from faults.report import print_result, print_table, summary
-from faults.run import is_apart, run
+from faults.run import How, is_apart, run
 from faults.verdict import Result
 
 _DEFAULT_JSON: Final = Path("results/faults.json")
@@ -74,13 +74,16 @@ class _Names(click.ParamType[tuple[Fault, ...]]):
 @click.option("--acks", type=click.IntRange(1, 8), help="W, likewise.")
 @click.option("--relays", is_flag=True, help="Cut by relays, where nodes could have networks of their own.")
 @click.option(
+    "--sabotage", is_flag=True, help="Have the nodes keep one copy, whatever is promised: to see that it is noticed."
+)
+@click.option(
     "--keep",
     type=click.Path(path_type=Path, file_okay=False),
     help="Keep the records and logs of all runs here. Default: of those that did not hold, under results/faults.",
 )
 def main(
     *, quick: bool, only: tuple[Fault, ...] | None, listing: bool, file: Path | None, seed: int, copies: int | None, acks: int | None,
-    relays: bool, keep: Path | None,
+    relays: bool, sabotage: bool, keep: Path | None,
 ) -> None:  # fmt: skip
     console = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=140)
     if listing:
@@ -96,9 +99,10 @@ def main(
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
             check_writable(file)
+        how = How(seed=seed, copies=copies, acks=acks, relays=relays, sabotage=sabotage)
         results = []
         for fault in chosen:
-            result = _one(fault, seed, copies, acks, relays=relays, keep=keep)
+            result = _one(fault, how, keep)
             results.append(result)
             print_result(result, console)
         console.print()
@@ -116,18 +120,18 @@ def exit_code(results: Sequence[Result]) -> int:
     return 3 if any(result.not_here for result in results) else 0
 
 
-def _one(fault: Fault, seed: int, copies: int | None, acks: int | None, *, relays: bool, keep: Path | None) -> Result:
+def _one(fault: Fault, how: How, keep: Path | None) -> Result:
     folder = Path(tempfile.mkdtemp(prefix="zmcache-faults-"))
     try:
-        if is_apart(fault, relays=relays) and not os.environ.get(INSIDE):
-            result = _one_inside(fault, folder, seed, copies, acks)
+        if is_apart(fault, relays=how.relays) and not os.environ.get(INSIDE):
+            result = _one_inside(fault, how, folder)
         else:
-            if acks is not None or copies is not None:
-                copies = copies or max(fault.copies, acks or 1)
-                acks = acks or min(fault.acks, copies)
-            result = asyncio.run(run(fault, folder, seed, copies=copies, acks=acks, relays=relays))
+            result = asyncio.run(run(fault, folder, how))
         if os.environ.get(INSIDE):
-            return result  # who runs this command keeps it
+            # Who runs this command keeps all of it.
+            if keep is not None:
+                shutil.copytree(folder, keep, dirs_exist_ok=True)
+            return result
         if keep is not None or not (result.holds or result.not_here):
             kept = (keep or _KEPT) / fault.name
             shutil.rmtree(kept, ignore_errors=True)
@@ -138,11 +142,12 @@ def _one(fault: Fault, seed: int, copies: int | None, acks: int | None, *, relay
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _one_inside(fault: Fault, folder: Path, seed: int, copies: int | None, acks: int | None) -> Result:
+def _one_inside(fault: Fault, how: How, folder: Path) -> Result:
     """The same by this command in a network of its own, which hands back its row."""
     table = folder / "table.json"
-    options = [f"--only={fault.name}", f"--json={table}", f"--seed={seed}", f"--keep={folder}"]
-    options += [f"--{name}={value}" for name, value in (("copies", copies), ("acks", acks)) if value is not None]
+    copies, acks = how.of(fault)
+    options = [f"--only={fault.name}", f"--json={table}", f"--seed={how.seed}", f"--keep={folder}"]
+    options += [f"--copies={copies}", f"--acks={acks}", *(["--sabotage"] if how.sabotage else [])]
     command, variables = inside([sys.executable, "-m", "faults", *options])
     env = {**os.environ, **variables, "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=env, check=False)
@@ -150,7 +155,7 @@ def _one_inside(fault: Fault, folder: Path, seed: int, copies: int | None, acks:
         return msgspec.convert(json.loads(table.read_text())["faults"][0], Result)
     last = (done.stderr.strip() or done.stdout.strip())[-800:]
     return Result(
-        fault=fault.name, what=fault.what, copies=copies or fault.copies, acks=acks or fault.acks, seed=seed,
+        fault=fault.name, what=fault.what, copies=copies, acks=acks, seed=how.seed,
         problems=[f"the command in a network of its own ended with code {done.returncode}: {last}"],
     )  # fmt: skip
 

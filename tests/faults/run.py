@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -47,21 +48,40 @@ _LAST: Final = 99
 T = TypeVar("T")
 
 
-async def run(
-    fault: Fault, folder: Path, seed: int, *, copies: int | None = None, acks: int | None = None, relays: bool = False
-) -> Result:
-    """What became of it. ``relays``: even where each node could have a network of its own."""
-    result = Result(
-        fault=fault.name, what=fault.what, copies=copies or fault.copies, acks=acks or fault.acks, seed=seed,
-    )  # fmt: skip
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """What a run is told besides its fault.
+
+    ``copies``, ``acks``: R and W in place of the fault's own. ``relays``: even where each node could have a network of its own.
+    ``sabotage``: the nodes keep one copy whatever is promised, so that one can see that it is noticed.
+    """
+
+    seed: int
+    copies: int | None = None
+    acks: int | None = None
+    relays: bool = False
+    sabotage: bool = False
+
+    def of(self, fault: Fault) -> tuple[int, int]:
+        """R and W for this fault."""
+        copies = self.copies or max(fault.copies, self.acks or 1)
+        return copies, self.acks or min(fault.acks, copies)
+
+
+async def run(fault: Fault, folder: Path, how: How) -> Result:
+    """What became of it."""
+    copies, acks = how.of(fault)
+    result = Result(fault=fault.name, what=fault.what, copies=copies, acks=acks, seed=how.seed)
     result.not_here = _why_not(fault, folder)
     if result.not_here:
         return result
-    if result.copies > 1 and not KNOWS_COPIES:
+    if how.sabotage:
+        result.notes.append("sabotaged: its nodes keep one copy")
+    elif result.copies > 1 and not KNOWS_COPIES:
         result.notes.append("this zmcache keeps one copy: its configs know no `copies`")
     try:
         async with asyncio.timeout(_LIMIT_S):
-            await _run(fault, folder, result, relays=relays)
+            await _run(fault, folder, result, how)
     except Failed as failed:
         result.problems.append(str(failed))
     except TimeoutError:
@@ -80,12 +100,12 @@ def is_apart(fault: Fault, *, relays: bool) -> bool:
     return fault.network == APART and not relays and why_not() is None
 
 
-async def _run(fault: Fault, folder: Path, result: Result, *, relays: bool) -> None:
+async def _run(fault: Fault, folder: Path, result: Result, how: How) -> None:
     network: Network = (
         Loopback()
         if fault.network == LOOPBACK
         else Namespaces(folder)
-        if is_apart(fault, relays=relays)
+        if is_apart(fault, relays=how.relays)
         else Relays(result.seed)
     )
     if fault.network != LOOPBACK:
@@ -94,7 +114,8 @@ async def _run(fault: Fault, folder: Path, result: Result, *, relays: bool) -> N
         )
     rng = random.Random(result.seed)
     victim, leaver = rng.sample(sorted(fault.nodes), 2)
-    async with Cluster(folder, network, result.copies, result.acks, static=fault.static) as cluster:
+    copies, acks = (1, 1) if how.sabotage else (result.copies, result.acks)
+    async with Cluster(folder, network, copies, acks, static=fault.static) as cluster:
         stage = Stage(
             cluster, network, folder, rng, victim, leaver, result.seed, TIMEOUT_S,
             copies_again=KNOWS_COPIES and result.copies > 1,

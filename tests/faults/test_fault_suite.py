@@ -35,9 +35,9 @@ def test_a_few_faults_break_no_promise(tmp_path: Path) -> None:
         assert row["fault"] in done.stdout
 
 
-@pytest.mark.skipif(KNOWS_COPIES, reason="a promise that this zmcache does not keep is needed to see one broken")
+@pytest.mark.slow
 def test_what_is_promised_with_two_copies_is_seen_to_be_broken_with_one(tmp_path: Path) -> None:
-    done = faults("--only=kill", "--json=table.json", folder=tmp_path)
+    done = faults("--only=kill", "--sabotage", "--json=table.json", folder=tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
     (row,) = json.loads((tmp_path / "table.json").read_text())["faults"]
     assert row["broken"]["P8"] > 0
