@@ -77,7 +77,7 @@ def test_a_node_that_is_gone_after_it_has_said_that_it_handed_over_has_left() ->
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        (Script(view(a={}, b={}), view(a={}, b=LEAVING), view(a={})), "Error 1: b has left before all that it held"),
+        (Script(view(a={}, b={}), view(a={}, b=LEAVING), view(a={})), "Error 1: b has left, and may not have handed over all that it held"),
         (Script(view(a={}, c={})), "Error 1: there is no node 'b' in the ring; there are: a, c"),
         (Script(view(0, a={}, b={})), "Error 1: b cannot leave: the members are a fixed list"),
         (

@@ -66,7 +66,7 @@ class Waiting:
             return f"{node_id} has left; it was the last one, and nobody holds what it held"
         if not handed_over:
             raise Ended(
-                f"{node_id} has left before all that it held was handed over; see its log, and node.drain_timeout"
+                f"{node_id} has left, and may not have handed over all that it held; see its log, and node.drain_timeout"
             )
         keys, size = (_since(first.nodes[node_id], latest, f"handover.{name}") for name in ("keys", "bytes"))
         return f"{node_id} has left; handed over: {keys:,.0f} keys, {format_size(int(size))}"

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from zmcache.core.holding import Holding, hash_key
 from zmcache.core.ring import Ring
 from zmcache.core.wire import GONE_FLAG
-from zmcache.node.handover import Handed
+from zmcache.node.walking import Handed
 from zmcache.peers.mesh import Mesh
 
 _LOOK_S: Final = 0.5

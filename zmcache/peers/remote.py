@@ -85,8 +85,16 @@ class RemotePeers:
 
     def is_in_charge(self, key: str, copies: int) -> bool:
         """See `zmcache.group.Peers`."""
-        first = self._reachable(self._mesh.ring, key, copies + _SPARES)[:copies]
-        return not self._mesh.ring or any(member.node_id == self._self_id for member in first)
+        mesh = self._mesh
+        return (
+            not mesh.ring
+            or self._is_among_first(mesh.ring, key, copies)
+            or (mesh.next_ring is not mesh.ring and self._is_among_first(mesh.next_ring, key, copies))
+        )
+
+    def _is_among_first(self, ring: Ring, key: str, copies: int) -> bool:
+        first = self._reachable(ring, key, copies + _SPARES)[:copies]
+        return any(member.node_id == self._self_id for member in first)
 
     def receivers(self, key: str, copies: int) -> Receivers:
         """See `zmcache.copying.Holders`."""
