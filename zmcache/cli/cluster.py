@@ -19,7 +19,7 @@ from zmcache.core.ring import Member, Ring
 from zmcache.core.wire import Figures, Limits, Members
 from zmcache.deadlines import Deadlines
 from zmcache.errors import ConfigError, PeerUnavailable, ZmcacheError
-from zmcache.peers.channel import Channel
+from zmcache.peers.channel import Channel, State
 from zmcache.peers.mesh import Mesh
 from zmcache.transport.zeromq import ZmqTransport
 
@@ -116,11 +116,16 @@ class Cluster:
         )
 
     async def ask_to_leave(self, node_id: str, *, anew: bool) -> None:
-        """Ask a node that was seen at the last look. Raises what it answers, or `PeerUnavailable`."""
+        """Ask a node that was seen at the last look. Raises what it answers, or `PeerUnavailable`; that it breaks the connection is an answer."""
         channel = self._mesh.channel_of(node_id)
-        if channel is None:
-            raise PeerUnavailable(f"{node_id} is not in the ring", peer=node_id)
-        await channel.query(wire.LEAVE, self._mesh.clock() + ANSWER_S, flags=wire.ANEW if anew else 0)
+        if channel is None or not channel.usable:
+            raise PeerUnavailable(f"{node_id} cannot be reached", peer=node_id)
+        try:
+            await channel.query(wire.LEAVE, self._mesh.clock() + ANSWER_S, flags=wire.ANEW if anew else 0)
+        except PeerUnavailable:
+            # A node that is alone has nothing to wait for, and may be gone before its answer is.
+            if channel.state is not State.DOWN:
+                raise
 
     async def _figures(self, node_id: str, deadline_s: float) -> Figures | None:
         channel = self._mesh.channel_of(node_id)
