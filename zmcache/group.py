@@ -42,6 +42,7 @@ from zmcache.core.marks import ABSENT, Held, Marked, marked, read_mark
 from zmcache.core.moving import moves
 from zmcache.core.settings import GroupSettings, GroupStatistics
 from zmcache.core.store import Store
+from zmcache.core.strays import Strays
 from zmcache.core.sweep import Sweep
 from zmcache.core.tidying import tidy
 from zmcache.core.tokens import token_of
@@ -167,6 +168,7 @@ class LocalGroup:
             max_loads=settings.max_loads, clock=clock, call_later=self._loop.call_later,
         )  # fmt: skip
         self._sweep = Sweep(self._store, lambda key: peers.holds(key, settings.copies), self._loop.call_later)
+        self._strays = Strays(self._store, self._may_keep, settings.moved_ttl_s, clock())
         self._versions = versions or Versions(name, time.time(), time.monotonic)
         self._changing = Changing(name, self._store, self._lives, self._versions, clock, self._is_brief)
         self._copying = Copying(name, peers, settings.copies, settings.acks, self._changing.renewed, self._loop.time)
@@ -499,8 +501,12 @@ class LocalGroup:
         return outcome
 
     def _is_brief(self, key: str) -> bool:
+        # What is written to a node that is not in charge of the key comes by another ring: which of both is the newer one is known soon.
+        return not self._peers.is_in_charge(key, self.settings.copies) and not self._strays.add(key)
+
+    def _may_keep(self, key: str) -> bool:
         # While the owner is away, who stands in for it keeps what is written for good: it is handed over when the owner is back.
-        return not self._peers.is_in_charge(key, self.settings.copies)
+        return self._peers.is_in_charge(key, self.settings.copies) or self._peers.holds(key, self.settings.copies)
 
     def _gets(
         self, key: str, waiter: Waiter, deadline_s: float, *, forwarded: bool, trace: str | None
@@ -599,6 +605,7 @@ class LocalGroup:
         """Free what has expired, and evict what a smaller budget has no room for, until about that time of the monotonic clock;
         True when there is more.
         """
+        self._sweep.shortened += self._strays.turn(self._clock())
         return tidy((self._store, self._hot), self._clock, until_s)
 
     def statistics(self) -> GroupStatistics:
