@@ -63,7 +63,9 @@ class Peers:
     def copy(self, receiver: object, group: str, copy: Change, deadline_s: float, on_answer: Waiter) -> None:
         raise AssertionError("nobody was to be sent a copy")
 
-    def ask_former(self, group: str, key: str, window_s: float, deadline_s: float, on_answer: Waiter) -> bool:
+    def ask_former(
+        self, group: str, key: str, copies: int, window_s: float, deadline_s: float, on_answer: Waiter
+    ) -> bool:
         return False
 
     def ask(self, group: str, key: str, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:

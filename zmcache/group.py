@@ -116,10 +116,11 @@ class Peers(Holders, Protocol):
     def is_in_charge(self, key: str, copies: int) -> bool:
         """Whether it is one of those ``copies`` who hold ``key`` while some of them cannot be reached."""
 
-    def ask_former(self, group: str, key: str, window_s: float, deadline_s: float, on_answer: Waiter) -> bool:
-        """Where ``key`` was another node's ``window_s`` ago, or others may hold what this node lacks: ask for what is there.
-
-        False: nobody was asked.
+    def ask_former(
+        self, group: str, key: str, copies: int, window_s: float, deadline_s: float, on_answer: Waiter
+    ) -> bool:
+        """Where others may hold what is missing here, ask them, one after another, for what they have of ``key``: those who held it ``window_s``
+        ago, who may have been written to while this node was away, and its owners where it is none of this node's. False: nobody was asked.
         """
 
     def ask(self, group: str, key: str, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
@@ -275,9 +276,11 @@ class LocalGroup:
         if known is not None:
             self._loads.land(flight, known)
             return
-        window_s = self.settings.moved_ttl_s
+        copies, window_s = self.settings.copies, self.settings.moved_ttl_s
         until_s = self._loop.time() + self.settings.load_timeout_s
-        if not self._peers.ask_former(self.name, flight.key, window_s, until_s, lambda o: self._peeked(flight, o)):
+        if not self._peers.ask_former(
+            self.name, flight.key, copies, window_s, until_s, lambda outcome: self._peeked(flight, outcome)
+        ):
             self._load_now(flight)
 
     def _peeked(self, flight: Flight, outcome: Outcome) -> None:

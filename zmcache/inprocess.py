@@ -63,7 +63,9 @@ class Alone:
         """There is nobody to send anything to."""
         on_answer(failure(PeerUnavailable("there is no other node")))
 
-    def ask_former(self, group: str, key: str, window_s: float, deadline_s: float, on_answer: Waiter) -> bool:
+    def ask_former(
+        self, group: str, key: str, copies: int, window_s: float, deadline_s: float, on_answer: Waiter
+    ) -> bool:
         """There was nobody."""
         return False
 

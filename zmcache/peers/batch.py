@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from zmcache.peers.channel import Channel
 
 _LATE_S: Final = 1.0
+_NO_ERRORS: Final = bytes(range(wire.FIRST_ERROR))
 
 
 class Consumer(Protocol):
@@ -84,12 +85,13 @@ class Batch:
             self.channel.flush()
 
     def fill_up(self, keys: list[str], deadline_s: float) -> None:
-        """GETs of these keys and no others: as many as a message may hold. The consumer puts ``sinks`` in place before it lets
-        `fill` or `unfilled` look at them.
+        """GETs of these keys and no others: as many as a message may hold, sent at once, so that the peer works on them while this turn goes
+        on. The consumer puts ``sinks`` in place before it lets `fill` or `unfilled` look at them.
         """
         self.keys = keys
         self.deadline_s = deadline_s
         self.open = False
+        self.channel.flush()
 
     def add_change(self, change: wire.Change, sink: object, deadline_s: float) -> None:
         """One more request of another kind."""
@@ -105,7 +107,7 @@ class Batch:
         return (
             answer.positions is None
             and self.unanswered == len(self.keys) == len(answer.statuses)
-            and max(answer.statuses) < wire.FIRST_ERROR
+            and not answer.statuses.translate(None, _NO_ERRORS)
         )
 
     def fill(self, answer: wire.Answer) -> list[tuple[Any, int, Any, int, int]]:

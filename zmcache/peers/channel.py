@@ -184,6 +184,8 @@ class Channel:
 
     def flush(self) -> None:
         """Send what this turn has collected so far."""
+        if not self._outbox:
+            return
         self._connect()
         outbox, self._outbox = self._outbox, []
         for batch in outbox:
