@@ -151,7 +151,7 @@ class Leasing:
         entry = self._values.lookup(key)
         if entry is not None and entry[0] is not ABSENT:
             held, expires_at_s = entry
-            mark = Marked(held, expires_at_s) if isinstance(held, bytes) else read_mark(held)
+            mark = Marked(held, expires_at_s) if isinstance(held, bytes) else read_mark(held, expires_at_s)
             outcome = self.of_mark(key, mark, now_s, hot=False, fills=True)
             # Who asks with a token wants it made anew, however fresh it is.
             if outcome is not None and outcome.status != DUE and not waiting.change.token:
