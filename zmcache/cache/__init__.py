@@ -6,6 +6,8 @@ filling.py    one fill in the whole cluster, as seen from the caller; making.py:
 cached.py     the decorator
 away.py       what becomes of a call when the cache is away
 raw.py        the border: what all of this asks of a cluster, or of a store in this process
+entrance.py   the same where the connection is not open yet, or is closed
+lanes.py      what is too much to be asked at once, in parts
 """
 
 from __future__ import annotations
