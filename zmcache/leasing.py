@@ -45,6 +45,7 @@ DEFAULT_LEASE_S: Final = 10.0
 MAX_LEASE_S: Final = 3600.0
 # Of the time that an asker has: an answer has to be back before the asker gives up.
 _PATIENCE: Final = 2 / 3
+_PURGE_PAUSE_S: Final = 0.1
 
 
 class Values(Protocol):
@@ -110,6 +111,7 @@ class Leasing:
         self._leases: Leases[Waiting] = Leases(tokens.__next__)
         self._timers: dict[str, Timer] = {}
         self._closed = False
+        self._purge_again_s = -math.inf
         self.granted = self.expired = self.overtaken = 0
 
     def __len__(self) -> int:
@@ -178,6 +180,10 @@ class Leasing:
 
     def _purge(self, now_s: float) -> None:
         """Leases whose holders have died and that nobody has asked for since."""
+        # All are looked at: thousands who are refused at one moment must not each do that.
+        if now_s < self._purge_again_s:
+            return
+        self._purge_again_s = now_s + _PURGE_PAUSE_S
         for key in self._leases.keys():  # noqa: SIM118  # a copy
             if self._leases.of(key, now_s) is None and not self._leases.waiters(key):
                 self._leases.drop(key)
