@@ -173,7 +173,7 @@ class LocalGroup:
             return Outcome(held, FROM_HOT if hot else FROM_OWNER, expires_at_s)
         if held is ABSENT:
             return None if fills else Outcome(None, NO_SUCH_KEY, expires_at_s)
-        mark = read_mark(held)
+        mark = read_mark(held, expires_at_s)
         if not fills and not hot and self._loading is not None:
             self._refresh_early(key, mark, now_s)
         return self._leasing.of_mark(key, mark, now_s, hot=hot, fills=fills)
@@ -375,7 +375,7 @@ class LocalGroup:
 
     def _gets(
         self, key: str, waiter: Waiter, deadline_s: float, *, forwarded: bool, trace: str | None
-    ) -> Flight | None:
+    ) -> Leavable | None:
         entry = self.lookup(key)
         known = None if entry is None else self.found(key, *entry, self._clock(), hot=False)
 
@@ -387,9 +387,7 @@ class LocalGroup:
         if known is not None:
             told(known)
             return None
-        # Its waiter is `told`, so nobody can leave by the name of ``waiter``: it lasts as long as the load may.
-        self.begin(key, told, deadline_s, forwarded=True, trace=trace)
-        return None
+        return _Joined(self.begin(key, told, deadline_s, forwarded=True, trace=trace), told)
 
     def fence(self, key: str) -> None:
         """No flight or fill that began before this moment stores its result, and no copy of the key stays."""
@@ -461,6 +459,19 @@ class LocalGroup:
         self._leasing.close()
         self._asks.land_all(stopping)
         self._loads.land_all(stopping)
+
+
+class _Joined:
+    """The way out of a flight that was joined by another waiter than the one who leaves."""
+
+    __slots__ = ("_flight", "_joined_by")
+
+    def __init__(self, flight: Flight, joined_by: Waiter) -> None:
+        self._flight, self._joined_by = flight, joined_by
+
+    def leave(self, waiter: Waiter) -> None:
+        """Stop waiting; no effect after the answer."""
+        self._flight.leave(self._joined_by)
 
 
 class _Asked:

@@ -23,6 +23,7 @@ from zmcache.errors import (
     LifecycleError,
     LoaderFailed,
     MeshError,
+    OutcomeUnknown,
     PeerUnavailable,
     ProtocolError,
     UnknownGroup,
@@ -91,6 +92,56 @@ def test_a_garbled_answer_to_a_request_fails_it_at_once_instead_of_leaving_it_to
             await items.get("k")
         fake.handle = fake.echo
         assert await items.get("k") == b"k"
+
+    fake_test(test)
+
+
+def _no_frame(fake: FakeNode) -> Any:
+    return lambda peer, request: fake.send(peer, b"garbage!!")
+
+
+def _wrong_kind(fake: FakeNode) -> Any:
+    return lambda peer, request: fake.send_members(peer, request.request_id)
+
+
+def _wrong_columns(fake: FakeNode) -> Any:
+    head = (wire.VERSION, wire.ANSWER)
+    return lambda peer, request: fake.send(
+        peer, msgpack.packb([*head, request.request_id, 0, 0, 0, 0, "", [9_999_999], b"\0", [5], [1]])
+    )
+
+
+@pytest.mark.parametrize("garbage", [_no_frame, _wrong_kind, _wrong_columns])
+def test_where_errors_are_misses_a_node_that_answers_with_garbage_is_a_cache_that_is_away(garbage: Any) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
+        fake.handle = garbage(fake)
+        calls: list[Any] = [
+            lambda: items.get("k", b"default"), lambda: items.fetch("k"), lambda: items.gets("k"), lambda: items.get_many(["a", "b"]),
+            lambda: items.get_many([f"k{n}" for n in range(40)]), lambda: items.set("k", b"v"), lambda: items.set_many({"k": b"v"}),
+            lambda: items.add("k", b"v"), lambda: items.touch("k"), lambda: items.incr("k"), lambda: items.cas("k", b"v", 1),
+            lambda: items.delete("k"), lambda: items.delete_many(["k"]), lambda: items.get_or_set("k", lambda: b"made"), items.clear,
+        ]  # fmt: skip
+        told = [await call() for call in calls]
+        assert told == [
+            b"default", None, None, {}, {}, None, ["k"], False, False, None, None, False, 0, b"made", None,
+        ]  # fmt: skip
+        # After the first few it is not even asked: the same once more takes no time at all.
+        with took_less_than(0.1):
+            for call in calls:
+                await call()
+
+    fake_test(test, on_error="miss", timeout=0.05)
+
+
+def test_what_must_be_done_once_and_is_answered_with_garbage_may_have_been_done() -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
+        fake.handle = _wrong_kind(fake)
+        with pytest.raises(OutcomeUnknown) as raised:
+            await items.add("k", b"v")
+        assert isinstance(raised.value.__cause__, ProtocolError)
+        fake.handle = lambda peer, request: fake.answer(peer, request.request_id, b"no number")
+        with pytest.raises(ProtocolError):
+            await items.incr("k")
 
     fake_test(test)
 
@@ -374,7 +425,7 @@ def test_topologies_that_make_no_sense_are_not_adopted_and_the_ring_that_works_s
         # And when sense returns, so does the client.
         fake.revision += 1
         fake.topology = fake.send_members
-        await eventually(lambda: items._raw._asking._route.mesh.ring.epoch.revision == fake.revision)
+        await eventually(lambda: items._raw.behind._asking._route.mesh.ring.epoch.revision == fake.revision)
         assert await items.get("k") == b"k"
 
     fake_test(test)
@@ -427,7 +478,7 @@ def test_an_older_topology_is_never_adopted() -> None:
         for n in range(20):
             assert await items.get(f"k{n}") == f"k{n}".encode()
             await asyncio.sleep(0)
-        assert len(items._raw._asking._route.mesh.ring.members) == 1
+        assert len(items._raw.behind._asking._route.mesh.ring.members) == 1
 
     fake_test(test)
 

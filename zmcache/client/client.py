@@ -19,7 +19,7 @@ from zmcache.client.group import ClientRaw
 from zmcache.client.route import AnyRoute, OwnerRoute, Route
 from zmcache.core.calls import DEFAULT_TIMEOUT_S, Duration, check_timeout
 from zmcache.core.ring import Epoch, Member, Ring
-from zmcache.core.wire import CLEAR, STATS, TOPOLOGY, Figures, Limits, Members, Reply
+from zmcache.core.wire import CLEAR, PONG, STATS, TOPOLOGY, Figures, Limits, Members, Reply
 from zmcache.deadlines import Deadlines
 from zmcache.errors import ConfigError, PeerUnavailable, ProtocolError, ZmcacheError
 from zmcache.peers.channel import Channel, State
@@ -48,12 +48,10 @@ class Client(Cache):
         make_transport: Callable[[], Transport],
         on_error: str = "raise",
     ) -> None:
-        super().__init__(on_error)
+        super().__init__(on_error, limits, timeout_s)
         self._addresses = addresses
         self._route_kind = route
-        self._timeout_s = timeout_s
         self._connect_timeout_s = connect_timeout_s
-        self._limits = limits
         self._make_transport = make_transport
         self._transport: Transport | None = None
         self._mesh: Mesh | None = None
@@ -109,6 +107,8 @@ class Client(Cache):
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
+            if answer.kind != PONG:
+                raise ProtocolError(f"asked to clear, got kind {answer.kind}")
 
     async def topology(self, *, timeout: Duration | None = None) -> Topology:
         """Ask a node who is in the cluster. Raises `PeerUnavailable` when none answers."""
