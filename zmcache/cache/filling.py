@@ -20,7 +20,6 @@ import asyncio
 import inspect
 import logging
 import math
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -80,6 +79,7 @@ class Filling(Generic[T]):
         self._raw = raw
         self._codec = codec
         self._away = away
+        self._clock = away.clock
         self._flights = Flights[Made]()
         self._background: dict[str, asyncio.Task[None]] = {}
         self._logged_s = -math.inf
@@ -121,7 +121,7 @@ class Filling(Generic[T]):
 
     async def _joined(self, key: str, fill: Fill[T | None], how: Making) -> Made:
         """In the flight of the key in this process. Whoever has time left when the cache did not answer the one who asked for all asks again."""
-        began_s = time.monotonic()
+        began_s = self._clock()
         timeout_s = self._raw.timeout_s if how.timeout is None else check_timeout(how.timeout)
         while True:
             flight = self._flights.get(key)
@@ -134,7 +134,7 @@ class Filling(Generic[T]):
                 if mine or flight.unanswered_s is None:
                     raise
                 # What came before that question, in the functions of callers, is outside every timeout.
-                left_s = max(began_s, flight.unanswered_s) + timeout_s - time.monotonic()
+                left_s = max(began_s, flight.unanswered_s) + timeout_s - self._clock()
                 if left_s <= 0:
                     raise
                 how = how._replace(timeout=left_s)
@@ -150,9 +150,9 @@ class Filling(Generic[T]):
     async def _fill(
         self, key: str, fill: Fill[T | None], how: Making, flight: Flight[Made] | None = None, *, anew: int = 0
     ) -> Made:
-        give_up_s = time.monotonic() + _PATIENCE_LEASES * how.lease_ms / 1000 + 1.0
+        give_up_s = self._clock() + _PATIENCE_LEASES * how.lease_ms / 1000 + 1.0
         while True:
-            asked_s = time.monotonic()
+            asked_s = self._clock()
             try:
                 value, status, life_ms, token = await self._raw.change(
                     Change(FILL, key, b"", how.lease_ms, anew), how.timeout
@@ -168,7 +168,7 @@ class Filling(Generic[T]):
                 old = Made(value, "stale", 0) if value is not None or status == LEASED_NONE else None
                 return await self._make(key, fill, how, token, old)
             if status == FILLING:
-                if time.monotonic() > give_up_s:
+                if self._clock() > give_up_s:
                     raise DeadlineExceeded(f"{_PATIENCE_LEASES} leases for {key!r} ended, and nobody has brought it")
                 continue
             try:
@@ -177,10 +177,10 @@ class Filling(Generic[T]):
                 return Made(await self._run(key, fill), "fill")
 
     async def _make(self, key: str, fill: Fill[T | None], how: Making, token: int, old: Made | None) -> Made:
-        began_s = time.monotonic()
+        began_s = self._clock()
         try:
             value = await self._run(key, fill)
-            change = self._to_put(key, value, how, token, time.monotonic() - began_s)
+            change = self._to_put(key, value, how, token, self._clock() - began_s)
         except BaseException as error:
             # Not awaited: this may be a cancellation.
             self._raw.post(Change(RELEASE, key, token=token))
@@ -283,7 +283,7 @@ class Filling(Generic[T]):
             await asyncio.wait(tasks, timeout=1.0)
 
     def _log(self, text: str, *details: object) -> None:
-        now_s = time.monotonic()
+        now_s = self._clock()
         if now_s - self._logged_s >= LOG_PAUSE_S:
             self._logged_s = now_s
             _log.warning("group %s: " + text, self._raw.name, *details)

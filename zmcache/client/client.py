@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
+import random as chance
+import time
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, cast
 
@@ -47,8 +48,13 @@ class Client(Cache):
         limits: Limits,
         make_transport: Callable[[], Transport],
         on_error: str = "raise",
+        clock: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = chance.random,
     ) -> None:
-        super().__init__(on_error)
+        """``clock`` has to keep the pace of the event loop; ``random`` gives a number from 0 to 1 at each call."""
+        super().__init__(on_error, clock)
+        self._clock = clock
+        self._random = random
         self._addresses = addresses
         self._route_kind = route
         self._timeout_s = timeout_s
@@ -66,7 +72,14 @@ class Client(Cache):
         assert self._loop is not None
         self._wake = asyncio.Event()
         self._transport = self._make_transport()
-        self._mesh = Mesh(self._transport, self._limits, Deadlines(self._loop), self_id=None, on_epoch=self._on_epoch)
+        self._mesh = Mesh(
+            self._transport,
+            self._limits,
+            Deadlines(self._loop),
+            self_id=None,
+            on_epoch=self._on_epoch,
+            clock=self._clock,
+        )
         if self._route_kind == "any":
             self._route = AnyRoute(self._mesh, self._addresses)
         else:
@@ -151,7 +164,7 @@ class Client(Cache):
             except ZmcacheError as error:
                 if mesh.clock() + pause_s >= deadline_s:
                     raise PeerUnavailable(f"no node answers at {', '.join(self._addresses)}: {error}") from error
-                await asyncio.sleep(pause_s * (0.5 + random.random()))
+                await asyncio.sleep(pause_s * (0.5 + self._random()))
                 pause_s = min(1.0, pause_s * 2)
             else:
                 await self._adopt(mesh, _topology(answer))
@@ -159,13 +172,15 @@ class Client(Cache):
 
     async def _any_answer(self, mesh: Mesh, channels: list[Channel], kind: int, deadline_s: float) -> Reply:
         """The first good answer to a question that is put to all of them at once."""
-        waiting = {channel.query(kind, deadline_s) for channel in channels}
+        asked = [channel.query(kind, deadline_s) for channel in channels]
+        waiting = set(asked)
         error: BaseException | None = None
         try:
             while waiting:
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                # Every one is looked at, or asyncio would report the failures among them as unseen.
-                failures = {future: future.exception() for future in done}
+                # Every one is looked at, or asyncio would report the failures among them as unseen; in the order in which they were asked,
+                # for a set's own is another in every run.
+                failures = {future: future.exception() for future in asked if future in done}
                 for future, error in failures.items():
                     if error is None:
                         return future.result()
@@ -255,8 +270,13 @@ def make_client(
     connect_timeout: float = 5.0,
     limits: Limits | None = None,
     on_error: str = "raise",
+    clock: Callable[[], float] = time.monotonic,
+    random: Callable[[], float] = chance.random,
 ) -> Client:
-    """A client that is not yet connected. ``addresses``: text for `parse_addresses`, or endpoints. Raises `ConfigError` for a wrong argument."""
+    """A client that is not yet connected. ``addresses``: text for `parse_addresses`, or endpoints. Raises `ConfigError` for a wrong argument.
+
+    ``clock`` and ``random``: see `Client`.
+    """
     if route not in ("owner", "any"):
         raise ConfigError(f"expected route 'owner' or 'any', found {route!r}")
     return Client(
@@ -267,4 +287,6 @@ def make_client(
         limits=limits or Limits(),
         make_transport=make_transport,
         on_error=on_error,
+        clock=clock,
+        random=random,
     )
