@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random as chance
 import time
 from collections.abc import Callable, Sequence
@@ -25,12 +26,15 @@ from zmcache.deadlines import Deadlines
 from zmcache.errors import ConfigError, PeerUnavailable, ProtocolError, ZmcacheError
 from zmcache.peers.channel import Channel, State
 from zmcache.peers.mesh import Mesh
+from zmcache.peers.pulse import BEAT_S
 from zmcache.transport.base import Transport
 
 # A cluster that changes may answer with a new epoch many times a second; one question in this time is enough to follow it.
 REFRESH_PAUSE_S: Final = 0.2
 # A look at the topology without any sign of change, for clients that only ever met nodes which are gone.
 _REFRESH_IDLE_S: Final = 5.0
+# Whoever is in use answers a ping in this time, and says in it which ring it has.
+_SPEAKS_WITHIN_S: Final = 2 * BEAT_S
 
 _log = logging.getLogger("zmcache.client")
 
@@ -67,6 +71,7 @@ class Client(Cache):
         self._refreshing: asyncio.Task[None] | None = None
         self._wake: asyncio.Event | None = None
         self._hint: Channel | None = None
+        self._behind: dict[Channel, float] = {}  # when they last spoke of an older ring
 
     async def _open(self) -> None:
         assert self._loop is not None
@@ -197,9 +202,20 @@ class Client(Cache):
         return up[:3] or [mesh.contact(address) for address in self._addresses] + mesh.channels
 
     def _on_epoch(self, channel: Channel, epoch: Epoch) -> None:
-        if self._mesh is not None and self._wake is not None and epoch.revision >= self._mesh.ring.epoch.revision:
+        if self._mesh is None or self._wake is None:
+            return
+        if epoch.revision >= self._mesh.ring.epoch.revision:
             self._hint = channel
             self._wake.set()
+        else:
+            self._behind[channel] = self._clock()
+
+    def _is_left_behind(self, mesh: Mesh) -> bool:
+        """Whether nobody in use has a ring as new as ours. An etcd that has lost its data counts from the beginning, and then an older
+        topology is the one there is. (Whoever merely lags behind is not alone, but for a moment.)
+        """
+        since_s = self._clock() - _SPEAKS_WITHIN_S
+        return all(self._behind.get(channel, -math.inf) > since_s for channel in mesh.channels if channel.usable)
 
     async def _keep_fresh(self, mesh: Mesh) -> None:
         assert self._wake is not None
@@ -218,8 +234,9 @@ class Client(Cache):
             await asyncio.sleep(REFRESH_PAUSE_S)
 
     async def _adopt(self, mesh: Mesh, topology: Topology) -> None:
-        if mesh.ring and not _is_newer(topology, mesh.ring):
+        if not self._is_left_behind(mesh) and not _is_newer(topology, mesh.ring):
             return
+        self._behind.clear()
         assert self._loop is not None
         ring = await self._loop.run_in_executor(
             None, lambda: Ring.build(topology.members, topology.revision, previous=mesh.ring)
