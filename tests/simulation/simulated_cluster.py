@@ -1,53 +1,46 @@
 """Nodes and clients as simulated processes, over a simulated wire and etcd: the real code, in a world of its own.
 
 What is done to them is told in the names of `history_plan`; what they are asked, and what came of it, is written down in a `History`.
-Whether it is *calm* is looked at every tenth of a second: nothing is wrong, all have the same ring, and every connection in use is whole.
 """
 
 from __future__ import annotations
 
 import math
 from random import Random
-from typing import Any, Final
+from typing import Final
 
-from history_plan import ITEMS, PLAIN, Setup
+from history_plan import ITEMS, Setup
 from history_record import (
     CUT,
     JOINED,
     KILLED,
     LEASE_LOST,
     LEFT,
-    RINGS,
     SLOW,
     STOOD_STILL,
     Disturbance,
     History,
-    Promise,
 )
+from simulated_calm import Calm
+from simulated_discovery import SimulatedDiscovery
 from simulated_etcd import NAME as ETCD
-from simulated_etcd import SimulatedDiscovery, SimulatedEtcd
+from simulated_etcd import SimulatedEtcd
+from simulated_groups import make_groups, promises_of
 from simulated_loader import LoaderMood, SimulatedLoader
-from simulated_network import Network, SimulatedTransport
+from simulated_network import Network
+from simulated_transport import SimulatedTransport
 from virtual_time import ProcessLoop, World
 
 from zmcache.client import Client, make_client
-from zmcache.config import GroupConfig, NodeConfig, NodeSettings
+from zmcache.config import NodeConfig, NodeSettings
 from zmcache.errors import DiscoveryError
 from zmcache.node import Node
 from zmcache.node.housekeeping import SUSPECTED_S
-from zmcache.peers.channel import State
 
-LOOK_S: Final = 0.1
-BACKLOG_S: Final = (
-    1.1  # after a standstill a node keeps what it is sent for a short time only: it may have lain in its sockets
-)
-HOT_TTL_S: Final = 0.3
-MOVED_TTL_S: Final = 1.0
-NEGATIVE_TTL_S: Final = 0.5
-LOAD_TIMEOUT_S: Final = 1.0
+# After a standstill a node keeps for a short time only what it is sent: it may have lain in its sockets.
+BACKLOG_S: Final = 1.1
 DRAIN_S: Final = 3.0
 NAMES: Final = "abcde"
-_QUIET: Final = (State.UP, State.NEW)
 
 
 class Process:
@@ -79,15 +72,12 @@ class SimulatedCluster:
         self.network = Network(self.world, Random(f"network {seed}"), delay_s=setup.delay_s)
         self.etcd = SimulatedEtcd(self.world, self.network, Random(f"etcd {seed}"), lease_s=setup.lease_s)
         self.mood = LoaderMood(self.random, setup.load_s)
-        self.groups = _groups(setup)
-        self.history = History(groups=_promises(self.groups))
+        self.groups = make_groups(setup)
+        self.history = History(groups=promises_of(self.groups))
         self.nodes: dict[str, Process] = {}
         self.clients: list[Process] = []
-        self.looking = True  # for calm
         self._incarnations = 0
-        self._calm_since_s: float | None = None
-        self._last_look_s = self._trusted_from_s = 0.0
-        self.world.after(LOOK_S, self._look)
+        self.calm = Calm(self)
 
     # -- processes ---------------------------------------------------------------------------------------------------
 
@@ -198,13 +188,10 @@ class SimulatedCluster:
 
     def note(self, kind: str, node: str = "") -> None:
         """Something goes wrong, or changes, now."""
-        now_s = self.world.now
-        self.history.disturbances.append(Disturbance(kind, now_s, node))
+        self.history.disturbances.append(Disturbance(kind, self.world.now, node))
+        self.calm.end()
         if kind == STOOD_STILL:
-            self._trusted_from_s = now_s + BACKLOG_S
-        if self._calm_since_s is not None:
-            self.history.calm.append((self._calm_since_s, now_s))
-            self._calm_since_s = None
+            self.calm.distrust(BACKLOG_S)
 
     # -- what there is -----------------------------------------------------------------------------------------------
 
@@ -226,18 +213,9 @@ class SimulatedCluster:
             ETCD,
         ]
 
-    @property
-    def is_calm(self) -> bool:
-        return self._calm_since_s is not None
-
-    @property
-    def calm_for_s(self) -> float:
-        return 0.0 if self._calm_since_s is None else self.world.now - self._calm_since_s
-
     def end(self) -> None:
         """No more is written down."""
-        if self._calm_since_s is not None:
-            self.history.calm.append((self._calm_since_s, math.inf))
+        self.calm.end(math.inf)
         for process in self.nodes.values():
             if process.alive:
                 self._count_evictions(process)
@@ -285,46 +263,6 @@ class SimulatedCluster:
         for name, group in (node._groups if node is not None else {}).items():
             self.history.groups[name].evictions += group._store.statistics().evictions
 
-    def _look(self) -> None:
-        if not self.looking:
-            return
-        self.world.after(LOOK_S, self._look)
-        if self._is_calm_now():
-            if self._calm_since_s is None:
-                self._calm_since_s = self.world.now
-            self._last_look_s = self.world.now
-        elif self._calm_since_s is not None:
-            # It has changed by itself: since the last look at the latest.
-            self.history.disturbances.append(Disturbance(RINGS, self._last_look_s))
-            self.history.calm.append((self._calm_since_s, self._last_look_s))
-            self._calm_since_s = None
-
-    def _is_calm_now(self) -> bool:
-        if not self.network.is_whole or not self.mood.is_well or self.world.now < self._trusted_from_s:
-            return False
-        alive = [process for process in self.nodes.values() if process.alive]
-        if not alive or any(process.loop.stopped or not process.serving or process.leaving for process in alive):
-            return False
-        first = alive[0].node.ring()  # type: ignore[union-attr]
-        if {member.node_id for member in first.members} != {process.name for process in alive}:
-            return False
-        meshes = [process.node._mesh for process in alive]  # type: ignore[union-attr]
-        for process in self.clients:
-            if process.loop.stopped or not process.serving:
-                return False
-            mesh = process.client._mesh  # type: ignore[union-attr]
-            if mesh is None or any(mesh.contact(member.endpoint).state not in _QUIET for member in first.members):
-                return False
-            meshes.append(mesh)
-        for mesh in meshes:
-            assert mesh is not None
-            # Not the revision: when etcd has lost its data each node counts on from its own.
-            if mesh.ring.epoch.digest != first.epoch.digest or any(
-                channel.state not in _QUIET for channel in mesh.channels
-            ):
-                return False
-        return all(member.state == "serving" for member in first.members)
-
 
 def endpoint(name: str) -> str:
     return f"mem://{name}"
@@ -333,35 +271,3 @@ def endpoint(name: str) -> str:
 def place_of(process: Process) -> str:
     """As it stands in a history."""
     return f"{process.name}.{process.incarnation}"
-
-
-def _groups(setup: Setup) -> dict[str, GroupConfig]:
-    settings: dict[str, Any] = {
-        "budget_bytes": setup.budget_bytes,
-        "ttl_jitter": 0.0,
-        "negative_ttl_s": NEGATIVE_TTL_S,
-        "policy": "lru",
-        "load_timeout_s": LOAD_TIMEOUT_S,
-        "max_loads": 3,
-        "hot_ttl_s": HOT_TTL_S,
-        "moved_ttl_s": MOVED_TTL_S,
-    }
-    if "copies" in GroupConfig.__struct_fields__:
-        settings |= {"copies": setup.copies, "acks": setup.acks}
-    return {ITEMS: GroupConfig(ttl_s=setup.ttl_s, **settings), PLAIN: GroupConfig(**settings)}
-
-
-def _promises(groups: dict[str, GroupConfig]) -> dict[str, Promise]:
-    return {
-        name: Promise(
-            copies=getattr(group, "copies", 1),
-            acks=getattr(group, "acks", 1),
-            loads=name == ITEMS,
-            hands_over="handover_rate_bytes" in NodeSettings.__struct_fields__,
-            ttl_s=math.inf if group.ttl_s is None else group.ttl_s,
-            negative_ttl_s=group.negative_ttl_s,
-            hot_ttl_s=group.hot_ttl_s,
-            moved_ttl_s=group.moved_ttl_s,
-        )
-        for name, group in groups.items()
-    }

@@ -18,7 +18,8 @@ from history_checker import Violation, check
 from history_plan import ITEMS, PLAIN, Event, Plan, plan
 from history_record import LEASE_LOST, SLOW, History
 from simulated_calls import Caller
-from simulated_cluster import HOT_TTL_S, MOVED_TTL_S, NAMES, SimulatedCluster
+from simulated_cluster import NAMES, SimulatedCluster
+from simulated_groups import HOT_TTL_S, MOVED_TTL_S
 from virtual_time import TICK_S, TimeStandsStill
 
 from zmcache.core.ring import Member, Ring
@@ -88,8 +89,8 @@ class _Run:
             cluster.start_node(name)
         for route in _ROUTES:
             cluster.start_client(route)
-        world.run(_STARTS_WITHIN_S, lambda: cluster.is_calm)
-        if not cluster.is_calm:
+        world.run(_STARTS_WITHIN_S, lambda: bool(cluster.calm))
+        if not cluster.calm:
             self._errors.append("the cluster does not start")
             return
         at_s = world.now
@@ -106,8 +107,8 @@ class _Run:
         cluster.heal_all()
         if not any(process.alive and not process.leaving for process in cluster.nodes.values()):
             cluster.start_node(cluster.setup.nodes[0])
-        world.run(world.now + _CALMS_WITHIN_S, lambda: cluster.calm_for_s > _SETTLES_S)
-        if not cluster.is_calm:
+        world.run(world.now + _CALMS_WITHIN_S, lambda: cluster.calm.for_s > _SETTLES_S)
+        if not cluster.calm:
             self._errors.append(f"not calm within {_CALMS_WITHIN_S:g} s after everything was healed")
 
     def _look_at_all(self) -> None:
@@ -121,7 +122,7 @@ class _Run:
 
     def _end_all(self) -> None:
         cluster, world = self._cluster, self._world
-        cluster.looking = False
+        cluster.calm.stop_looking()
         ending = [
             process.loop.spawn(process.node.stop() if process.node else process.client.aclose())  # type: ignore[union-attr]
             for process in cluster.processes

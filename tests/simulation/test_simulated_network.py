@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from simulated_network import CONNECT_TIMEOUT_S, HEARTBEATS_S, Network, SimulatedListener, SimulatedTransport
+from simulated_network import HEARTBEATS_S, Network
+from simulated_transport import CONNECT_TIMEOUT_S, SimulatedListener, SimulatedTransport
 from virtual_time import ProcessLoop, World
 
 
