@@ -289,6 +289,26 @@ def test_a_node_that_answers_that_it_is_stopping_is_asked_no_longer_and_the_next
     asyncio.run(main())
 
 
+def test_through_any_node_those_learnt_of_stand_in_for_given_ones_that_cannot_be_reached() -> None:
+    async def main() -> None:
+        network = MemoryNetwork()
+        members = [Member("fake", "mem://fake"), Member("other", "mem://other")]
+        fake, other = (FakeNode(network, name, members=members) for name in ("fake", "other"))
+        fake.handle, other.handle = fake.echo, other.echo
+        async with connected(network, route="any") as client:
+            items = client.group("items")
+            assert await items.get("k") == b"k"
+            network.cut("mem://fake")
+            assert [await items.get(f"k{n}") for n in range(5)] == [f"k{n}".encode() for n in range(5)]
+            network.heal("mem://fake")
+            await eventually(lambda: client._mesh.contact("mem://fake").usable)  # type: ignore[union-attr]
+            before = len(fake.requests)
+            assert await items.get("again") == b"again"
+            assert len(fake.requests) == before + 1
+
+    asyncio.run(main())
+
+
 def test_a_set_and_a_delete_say_what_was_done() -> None:
     async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         fake.handle = lambda peer, request: fake.answer(peer, request.request_id, (wire.DONE, None))

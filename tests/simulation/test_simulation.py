@@ -84,6 +84,7 @@ FOUND = {
     13: "who joined another's question of a peer was told that its time was up when only the question's was",
     321: "clients clung to a ring of dead nodes after etcd had lost its data, since it counted on from there",
     437: "a member that had vanished while a ring was being built stayed in the next one without ever being asked",
+    13464: "through any node, a client failed while it had lost the addresses it was given, though it knew of members that serve",
     931: "clients clung to a ring of which one node still lived after etcd had lost its data",
 }
 
