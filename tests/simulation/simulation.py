@@ -212,17 +212,16 @@ class _Run:
 
 
 _real_build = Ring.build
-_rings: dict[tuple[frozenset[Member], int], Ring] = {}
+_rings: dict[frozenset[Member], Ring] = {}
 
 
 def _small_ring(members: Iterable[Member], revision: int, *, points: int = 0, previous: Ring | None = None) -> Ring:
-    """`Ring.build` with 32 points a node, each ring made once: what is searched for here does not depend on how even the shares are."""
-    key = frozenset(members), revision
-    ring = _rings.get(key)
-    if ring is None:
-        if len(_rings) > 2000:
-            _rings.clear()
-        ring = _rings[key] = _real_build(key[0], revision, points=32)
+    """`Ring.build` with 32 points a node, placed once for each membership: what is searched for does not depend on how even the shares are."""
+    key = frozenset(members)
+    known = _rings.get(key)
+    ring = _real_build(sorted(key), revision, points=32, previous=known)
+    if known is None:
+        _rings[key] = ring
     return ring
 
 
