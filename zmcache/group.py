@@ -59,7 +59,7 @@ from zmcache.core.wire import (
     Change,
     Limits,
 )
-from zmcache.errors import Busy, PeerUnavailable
+from zmcache.errors import Busy, DeadlineExceeded, PeerUnavailable
 from zmcache.leasing import Leasing
 from zmcache.loading import Loader, Loading
 
@@ -270,10 +270,23 @@ class LocalGroup:
 
     def _ask(self, flight: Flight, deadline_s: float) -> None:
         # The flight outlives its first caller's deadline: who joins later may have more time.
-        until_s = max(deadline_s, self._clock() + self.settings.load_timeout_s)
-        flight.token = self._peers.ask(
-            self.name, flight.key, until_s, lambda outcome: self._answered(flight, outcome), flight.trace
-        )
+        until_s = max(deadline_s, self._loop.time() + self.settings.load_timeout_s)
+
+        def answered(outcome: Outcome) -> None:
+            if isinstance(outcome.error, DeadlineExceeded) and self._loop.time() >= until_s:
+                # Once those whose time is up as well have left.
+                self._loop.call_soon(self._ask_on, flight, outcome)
+            else:
+                self._answered(flight, outcome)
+
+        flight.token = self._peers.ask(self.name, flight.key, until_s, answered, flight.trace)
+
+    def _ask_on(self, flight: Flight, late: Outcome) -> None:
+        """The question's time is over, and so its first caller's. Who joined later has a time of its own, and leaves when that is up."""
+        if len(flight):
+            self._ask(flight, 0.0)
+        else:
+            self._asks.land(flight, late)
 
     def _answered(self, flight: Flight, outcome: Outcome) -> None:
         if isinstance(outcome.error, PeerUnavailable) and not flight.landed and len(flight):

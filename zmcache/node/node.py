@@ -14,6 +14,7 @@ import asyncio
 import itertools
 import logging
 import os
+import random as chance
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -31,7 +32,7 @@ from zmcache.loading import Loader
 from zmcache.node.about import figures_frame, members_frame
 from zmcache.node.dispatch import Dispatcher
 from zmcache.node.figures import figures_of
-from zmcache.node.housekeeping import SUSPECTED_S, Housekeeping
+from zmcache.node.housekeeping import SUSPECTED_S, Housekeeping, time_since_boot_s
 from zmcache.node.membership import Membership
 from zmcache.node.reload import Changes, changes, with_budgets
 from zmcache.node.wiring import concerning, make_discovery, make_groups, make_loader, make_transport
@@ -47,8 +48,9 @@ _log = logging.getLogger("zmcache.node")
 class Node:
     """One process's share of the mesh. ``async with Node.from_yaml(path) as node: items = node.group("items")``.
 
-    ``loaders`` (by group) replace what the config names. ``transport`` and ``discovery`` replace the real ones, and ``clock`` that by
-    which entries end, for tests.
+    ``loaders`` (by group) replace what the config names. ``transport`` and ``discovery`` replace the real ones, for tests; so do
+    ``clock``, by which entries end, ``loop_time``, by which requests wait (it has to keep the pace of the event loop), ``boot_time``, by which
+    standstills are noticed, and ``random``, a number from 0 to 1 at each call.
     """
 
     def __init__(
@@ -59,9 +61,15 @@ class Node:
         transport: Callable[[], Transport] | None = None,
         discovery: Callable[[Member], Discovery] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        loop_time: Callable[[], float] = time.monotonic,
+        boot_time: Callable[[], float] = time_since_boot_s,
+        random: Callable[[], float] = chance.random,
     ) -> None:
         self.config = config
         self._clock = clock
+        self._loop_time = loop_time
+        self._boot_time = boot_time
+        self._random = random
         self._given_loaders = dict(loaders or {})
         self._make_transport = transport or (lambda: make_transport(config))
         self._make_discovery = discovery or (lambda member: make_discovery(config, member))
@@ -119,7 +127,7 @@ class Node:
             raise LifecycleError("a node is started once; make another")
         self._started = True
         self._loop = asyncio.get_running_loop()
-        self._started_s = time.monotonic()
+        self._started_s = self._loop_time()
         try:
             await self._start(self._loop)
         except BaseException:
@@ -140,17 +148,26 @@ class Node:
         endpoint = config.node.advertise or self._listener.endpoint
         node_id = config.node.id or node_id_from(endpoint)
         self._member = config.node.member()._replace(node_id=node_id, endpoint=endpoint, protocol=wire.VERSION)
-        self._mesh = Mesh(self._transport, config.limits, self._deadlines, self_id=node_id, on_epoch=lambda *_: None)
+        self._mesh = Mesh(
+            self._transport,
+            config.limits,
+            self._deadlines,
+            self_id=node_id,
+            on_epoch=lambda *_: None,
+            clock=self._loop_time,
+        )
         self._peers = RemotePeers(self._mesh, node_id, self._clock)
-        self._groups = make_groups(config, self._peers, self._deadlines, self._loaders, self._clock)
+        self._groups = make_groups(config, self._peers, self._deadlines, self._loaders, self._clock, self._random)
         self._tidied = itertools.cycle(self._groups.values())
-        self._dispatcher = Dispatcher(self, self._groups, config.limits, self._deadlines, self._listener.send_nowait)
-        self._membership = Membership(self._mesh, node_id, self._on_ring)
+        self._dispatcher = Dispatcher(
+            self, self._groups, config.limits, self._deadlines, self._listener.send_nowait, clock=self._loop_time
+        )
+        self._membership = Membership(self._mesh, node_id, self._on_ring, clock=self._loop_time)
         self._discovery = self._make_discovery(self._member)
         await self._discovery.start(self._member, self._on_snapshot, self._on_lease_lost)
         await self._membership.wait_ring()
         self._dispatcher.serving = True
-        self._housekeeping = Housekeeping(self._sweep, self._on_standstill)
+        self._housekeeping = Housekeeping(self._sweep, self._on_standstill, clock=self._boot_time)
         _log.debug("node %s serves at %s (bound to %s)", node_id, endpoint, self._listener.endpoint)
 
     async def drain(self) -> None:
@@ -168,9 +185,9 @@ class Node:
             if not alone:
                 _log.info("the others are not told that this node leaves: %s", error)
             alone = True  # nobody will route around it, so there is no quiet to wait for
-        deadline_s = time.monotonic() + self.config.node.drain_timeout_s
-        quiet_since_s = max(time.monotonic(), self._dispatcher.last_request_s)
-        while (now_s := time.monotonic()) < deadline_s:
+        deadline_s = self._loop_time() + self.config.node.drain_timeout_s
+        quiet_since_s = max(self._loop_time(), self._dispatcher.last_request_s)
+        while (now_s := self._loop_time()) < deadline_s:
             quiet_since_s = max(quiet_since_s, self._dispatcher.last_request_s)
             if not self._dispatcher.late and (alone or now_s - quiet_since_s >= _QUIET_S):
                 break
@@ -257,7 +274,7 @@ class Node:
             raise LifecycleError("the node has not been started")
         blocks = figures_of(self._dispatcher, self._mesh, self._membership, self._groups, self.member.node_id)
         yield {
-            "uptime_s": round(time.monotonic() - self._started_s, 3),
+            "uptime_s": round(self._loop_time() - self._started_s, 3),
             "lease_losses": self.lease_losses,
             "standstills": self.standstills,
             **next(blocks),
