@@ -183,6 +183,7 @@ class LocalGroup:
         )
         self._doubts = self._sets = self._deletes = self._refreshes = self._taken = self._refused = 0
         self._backlog_until_s = -math.inf
+        self._strays: asyncio.TimerHandle | None = None  # until they are looked at
         self._loading = None if loader is None else Loading(
             loader,
             self._loaded,
@@ -510,9 +511,21 @@ class LocalGroup:
             # No load that began before may store its result over it, no fill is to end with an older value, no hot copy stays.
             self.fence(copy.key)
             self._taken += 1
+            if not self._peers.holds(copy.key, self.settings.copies):
+                self._look_at_strays()
         else:
             self._refused += 1
         return outcome
+
+    def _look_at_strays(self) -> None:
+        # This node's ring may be the older one, or the sender's: if it is not to hold the key after a while either, it lets go.
+        if self._strays is None:
+            half_s = self.settings.moved_ttl_s / 2
+            self._strays = self._loop.call_later(half_s, self._let_strays_go)
+
+    def _let_strays_go(self) -> None:
+        self._strays = None
+        self._sweep.begin(self._clock() + self.settings.moved_ttl_s / 2, everything=False)
 
     def _is_brief(self, key: str) -> bool:
         # While the owner is away, who stands in for it keeps what is written for good: it is handed over when the owner is back.
@@ -634,6 +647,8 @@ class LocalGroup:
     async def aclose(self) -> None:
         """Give up what is under way; everyone who waits is told."""
         self._sweep.stop()
+        if self._strays is not None:
+            self._strays.cancel()
         if self._loading is not None:
             await self._loading.aclose()
         stopping = failure(PeerUnavailable("the node is stopping"))
