@@ -72,7 +72,7 @@ from zmcache.core.wire import (
     Change,
     Limits,
 )
-from zmcache.errors import Busy, PeerUnavailable
+from zmcache.errors import Busy, DeadlineExceeded, PeerUnavailable
 from zmcache.leasing import Leasing
 from zmcache.loading import Loader, Loading
 
@@ -212,7 +212,7 @@ class LocalGroup:
             return Outcome(held, FROM_HOT if hot else FROM_OWNER, expires_at_s)
         if held is ABSENT:
             return None if fills else Outcome(None, NO_SUCH_KEY, expires_at_s)
-        mark = read_mark(held)
+        mark = read_mark(held, expires_at_s)
         if not fills and not hot and self._loading is not None:
             self._refresh_early(key, mark, now_s)
         return self._leasing.of_mark(key, mark, now_s, hot=hot, fills=fills)
@@ -363,10 +363,23 @@ class LocalGroup:
 
     def _ask(self, flight: Flight, deadline_s: float) -> None:
         # The flight outlives its first caller's deadline: who joins later may have more time.
-        until_s = max(deadline_s, self._clock() + self.settings.load_timeout_s)
-        flight.token = self._peers.ask(
-            self.name, flight.key, until_s, lambda outcome: self._answered(flight, outcome), flight.trace
-        )
+        until_s = max(deadline_s, self._loop.time() + self.settings.load_timeout_s)
+
+        def answered(outcome: Outcome) -> None:
+            if isinstance(outcome.error, DeadlineExceeded) and self._loop.time() >= until_s:
+                # Once those whose time is up as well have left.
+                self._loop.call_soon(self._ask_on, flight, outcome)
+            else:
+                self._answered(flight, outcome)
+
+        flight.token = self._peers.ask(self.name, flight.key, until_s, answered, flight.trace)
+
+    def _ask_on(self, flight: Flight, late: Outcome) -> None:
+        """The question's time is over, and so its first caller's. Who joined later has a time of its own, and leaves when that is up."""
+        if len(flight):
+            self._ask(flight, 0.0)
+        else:
+            self._asks.land(flight, late)
 
     def _answered(self, flight: Flight, outcome: Outcome) -> None:
         if isinstance(outcome.error, PeerUnavailable) and not flight.landed and len(flight):
@@ -499,6 +512,8 @@ class LocalGroup:
             # No load that began before may store its result over it, no fill is to end with an older value, no hot copy stays.
             self.fence(copy.key)
             self._taken += 1
+            if not self._peers.holds(copy.key, self.settings.copies):
+                self._strays.add(copy.key)
         else:
             self._refused += 1
         return outcome
@@ -513,7 +528,7 @@ class LocalGroup:
 
     def _gets(
         self, key: str, waiter: Waiter, deadline_s: float, *, forwarded: bool, trace: str | None
-    ) -> Flight | None:
+    ) -> Leavable | None:
         entry = self.lookup(key)
         known = None if entry is None else self.found(key, *entry, self._clock(), hot=False)
 
@@ -525,9 +540,7 @@ class LocalGroup:
         if known is not None:
             told(known)
             return None
-        # Its waiter is `told`, so nobody can leave by the name of ``waiter``: it lasts as long as the load may.
-        self.begin(key, told, deadline_s, forwarded=True, trace=trace)
-        return None
+        return _Joined(self.begin(key, told, deadline_s, forwarded=True, trace=trace), told)
 
     def fence(self, key: str) -> None:
         """No flight or fill that began before this moment stores its result, and no copy of the key stays."""
@@ -544,6 +557,7 @@ class LocalGroup:
         self._asks.fence_all()
         self._leasing.clear()
         self._changing.clear()
+        self._strays.clear()
         clear(self._hot, self._clock, self._loop.call_later, lambda: None)
         clear(self._store, self._clock, self._loop.call_later, done)
 
@@ -608,8 +622,8 @@ class LocalGroup:
         """Free what has expired, and evict what a smaller budget has no room for, until about that time of the monotonic clock;
         True when there is more.
         """
-        self._sweep.shortened += self._strays.turn(self._clock())
-        return tidy((self._store, self._hot), self._clock, until_s)
+        more = self._strays.turn(self._clock())
+        return tidy((self._store, self._hot), self._clock, until_s) or more
 
     def statistics(self) -> GroupStatistics:
         """A frozen snapshot."""
@@ -621,7 +635,7 @@ class LocalGroup:
             queued=loading.queued if loading else 0, asked=self._asks.started, fallback_loads=self._fallback.loads if loading else 0,
             sets=self._sets, deletes=self._deletes, entries=store.entries, used_bytes=store.used_bytes,
             budget_bytes=self.settings.budget_bytes, hot_entries=hot.entries, hot_bytes=hot.used_bytes,
-            evictions=store.evictions, expirations=store.expirations, let_go=self._sweep.shortened, refused=store.refused,
+            evictions=store.evictions, expirations=store.expirations, let_go=self._sweep.shortened + self._strays.ended, refused=store.refused,
             leases=self._leasing.granted, leases_expired=self._leasing.expired, leases_overtaken=self._leasing.overtaken,
             refreshes=self._refreshes, copies_sent=self._copying.sent, copies_failed=self._copying.failed, copies_taken=self._taken,
             copies_refused=self._refused, tombstones=len(self._changing.tombstones), tombstones_dropped=self._changing.tombstones.dropped,
@@ -636,6 +650,19 @@ class LocalGroup:
         self._leasing.close()
         self._asks.land_all(stopping)
         self._loads.land_all(stopping)
+
+
+class _Joined:
+    """The way out of a flight that was joined by another waiter than the one who leaves."""
+
+    __slots__ = ("_flight", "_joined_by")
+
+    def __init__(self, flight: Flight, joined_by: Waiter) -> None:
+        self._flight, self._joined_by = flight, joined_by
+
+    def leave(self, waiter: Waiter) -> None:
+        """Stop waiting; no effect after the answer."""
+        self._flight.leave(self._joined_by)
 
 
 class _Asked:

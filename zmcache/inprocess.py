@@ -100,12 +100,10 @@ class InProcess(Cache):
         on_error: str = "raise",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(on_error, clock)
+        super().__init__(on_error, limits or Limits(), check_timeout(timeout), clock)
         self._settings = settings or GroupSettings()
         self._groups_settings = dict(groups or {})
         self._loaders = dict(loaders or {})
-        self._limits = limits or Limits()
-        self._timeout_s = check_timeout(timeout)
         self._clock = clock
         self._made: dict[str, Group] = {}
         self._deadlines: Deadlines | None = None

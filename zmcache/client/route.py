@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from zmcache.core.wire import FORWARDED
-from zmcache.peers.channel import Channel
+from zmcache.peers.channel import Channel, State
 from zmcache.peers.mesh import ATTEMPTS, Mesh
 
 
@@ -78,12 +78,16 @@ class OwnerRoute:
 
 
 class AnyRoute:
-    """Every key to one of the given nodes, in turn, a whole turn of the loop to the same one so that batches stay whole."""
+    """Every key to one of the given nodes, in turn, a whole turn of the loop to the same one so that batches stay whole.
+
+    While none of them can be reached it is one of the members that the client has learnt of: who was given may be gone, or be tried again only later.
+    """
 
     retry_flags = 0
 
     def __init__(self, mesh: Mesh, endpoints: list[str]) -> None:
         self.mesh = mesh
+        self._given = frozenset(endpoints)
         self._channels = [mesh.contact(endpoint) for endpoint in endpoints]
         self._turn = 0
         self._current = self._channels[0]
@@ -98,6 +102,8 @@ class AnyRoute:
             current = self._channels[self._turn]
             if current.usable:
                 break
+        else:
+            current = self._member() or current
         self._current = current
         return current
 
@@ -106,8 +112,20 @@ class AnyRoute:
         return {self.channel(keys[0]): keys} if keys else {}
 
     def other_channel(self, key: str, failed: Channel) -> Channel | None:
-        """Another of the given nodes."""
+        """Another of the given nodes, or a member."""
         for channel in self._channels[self._turn :] + self._channels[: self._turn]:
             if channel is not failed and channel.usable:
                 return channel
-        return None
+        return self._member(failed)
+
+    def _member(self, failed: Channel | None = None) -> Channel | None:
+        """One who answers; else one whose address was not given, and so has not turned out to be gone."""
+        found = None
+        for channel in self.mesh.channels:
+            if channel is failed:
+                continue
+            if channel.state is State.UP:
+                return channel
+            if channel.usable and channel.endpoint not in self._given:
+                found = channel
+        return found

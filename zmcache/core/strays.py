@@ -12,35 +12,46 @@ from typing import Final
 
 from zmcache.core.store import Store
 
-MOST: Final = 10_000
+MOST: Final = 100_000
+SLICE_KEYS: Final = 500  # two milliseconds
 
 
 class Strays:
-    """In two generations: every half of ``life_s`` the old one is looked at, and the young one becomes the old one. ``is_ours`` at that time."""
+    """In two generations: every half of ``life_s`` the old one is looked at, and the young one becomes the old one. ``may_stay`` at that time."""
 
-    __slots__ = ("_half_s", "_is_ours", "_old", "_store", "_turned_s", "_young")
+    __slots__ = ("_due", "_half_s", "_may_stay", "_old", "_store", "_turned_s", "_young", "ended")
 
-    def __init__(self, store: Store, is_ours: Callable[[str], bool], life_s: float, now_s: float) -> None:
+    def __init__(self, store: Store, may_stay: Callable[[str], bool], life_s: float, now_s: float) -> None:
         self._store = store
-        self._is_ours = is_ours
+        self._may_stay = may_stay
         self._half_s = life_s / 2
         self._young: set[str] = set()
         self._old: set[str] = set()
+        self._due: list[str] = []
         self._turned_s = now_s
+        self.ended = 0
+        """Those that were ended, so far."""
 
     def add(self, key: str) -> bool:
-        """Look at it again. False: there is no time, or no room for more; then its life is to be cut short at once."""
+        """Look at it again. False: there is no time, or no room for more."""
         if not self._half_s or len(self._young) >= MOST:
             return False
         self._young.add(key)
         return True
 
-    def turn(self, now_s: float) -> int:
-        """End those whose time as strays is over, if it is; how many. Called every now and then; about 3 us each."""
-        if now_s - self._turned_s < self._half_s:
-            return 0
-        # One that came a moment ago is given a whole turn, unless nobody called for so long that its time is over, too.
-        due = self._old | self._young if now_s - self._turned_s >= 2 * self._half_s else self._old
-        self._young, self._old = set(), self._young - due
-        self._turned_s = now_s
-        return sum(self._store.shorten(key, now_s) for key in due if not self._is_ours(key))
+    def turn(self, now_s: float) -> bool:
+        """End those whose time as strays is over, a slice of them; whether there are more. Called every now and then."""
+        since_s = now_s - self._turned_s
+        if self._half_s and since_s >= self._half_s:
+            # Where nobody called for so long, the time of the young ones is over, too.
+            late = self._young if since_s >= 2 * self._half_s else set[str]()
+            self._due += self._old | late
+            self._young, self._old = set(), self._young - late
+            self._turned_s = now_s
+        due, self._due = self._due[:SLICE_KEYS], self._due[SLICE_KEYS:]
+        self.ended += sum(self._store.shorten(key, now_s) for key in due if not self._may_stay(key))
+        return bool(self._due)
+
+    def clear(self) -> None:
+        """Nothing of it is here any more."""
+        self._young, self._old, self._due = set(), set(), []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from zmcache.core import wire
 from zmcache.core.ring import Epoch
-from zmcache.errors import DeadlineExceeded, OutcomeUnknown, PeerUnavailable, ZmcacheError
+from zmcache.errors import DeadlineExceeded, OutcomeUnknown, PeerUnavailable, ProtocolError, ZmcacheError
 
 if TYPE_CHECKING:
     from zmcache.peers.channel import Channel
@@ -35,7 +35,7 @@ class Batch:
     """Requests of one kind for one group to one peer. ``sinks`` are the consumer's own, one a key; None once filled."""
 
     __slots__ = (
-        "_full_at", "attempt", "bucket", "bytes", "changes", "channel", "consumer", "deadline_s", "flags", "group", "keys", "kind",
+        "_full_at", "attempt", "bucket", "bytes", "changes", "channel", "consumer", "deadline_s", "flags", "group", "in_flight", "keys", "kind",
         "open", "opened_s", "request_id", "sent", "sinks", "trace", "unanswered",
     )  # fmt: skip
 
@@ -68,6 +68,8 @@ class Batch:
         """The traceparent of all that is in it."""
         self.bucket = 0
         self.bytes = 0
+        self.in_flight: int | None = None
+        """For `zmcache.peers.flow`: how many of its keys count."""
         self.open = True
         self.request_id = 0
         self.unanswered = 0
@@ -213,7 +215,11 @@ def remaining_ms(deadline_s: float, now_s: float) -> int:
 
 def undone(batch: Batch, error: ZmcacheError) -> ZmcacheError:
     """What a batch's failure is for its callers: `OutcomeUnknown` where it may have been carried out, and must not be twice."""
-    if batch.sent and batch.kind in wire.ONCE_ONLY and isinstance(error, (PeerUnavailable, DeadlineExceeded)):
+    if (
+        batch.sent
+        and batch.kind in wire.ONCE_ONLY
+        and isinstance(error, (PeerUnavailable, DeadlineExceeded, ProtocolError))
+    ):
         unknown = OutcomeUnknown(f"it may have been done, and may not: {error}")
         unknown.__cause__ = error
         return unknown

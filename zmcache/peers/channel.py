@@ -6,9 +6,10 @@ of the turn, and sent by a callback at its end or when it is full (`zmcache.peer
 States, and what a batch meets in them:
 
     new, connecting   it waits, bounded, for the first attempt to end
-    up                it is sent
+    up                it is sent, or waits, bounded, until less is in flight (`zmcache.peers.flow`)
     down              it fails at once with `PeerUnavailable`; the transport goes on reconnecting
-    suspect           connected, but the peer's loop has not answered pings: as down, until a frame comes
+    suspect           connected, but the peer's loop has not answered pings, or it answers with garbage (`zmcache.peers.trust`): as down, until a
+                      frame comes that can be read
     closed            it fails
 
 A request in flight when the peer goes down has no answer coming, so all of them fail at that moment and can be asked elsewhere.
@@ -20,7 +21,6 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -34,11 +34,14 @@ from zmcache.errors import (
     LifecycleError,
     PeerUnavailable,
     ProtocolError,
+    RequestError,
     ZmcacheError,
     from_code,
 )
 from zmcache.peers.batch import Batch, Consumer, remaining_ms
+from zmcache.peers.flow import Flow
 from zmcache.peers.pulse import Pulse
+from zmcache.peers.trust import JUDGED_AFTER_S, Trust
 from zmcache.transport.base import Connection, Transport
 
 # A batch is sent before the turn is over when it has so many keys: the peer works on them while this loop goes on collecting, where
@@ -96,15 +99,17 @@ class Channel:
         self._connection: Connection | None = None
         self._outbox: list[Batch] = []
         self.keys_that_fit = min(
-            limits.keys, max(1, limits.message_bytes // (limits.key_bytes + wire.ROW_OVERHEAD_BYTES) - 1)
+            limits.keys,
+            limits.inflight_requests,
+            max(1, limits.message_bytes // (limits.key_bytes + wire.ROW_OVERHEAD_BYTES) - 1),
         )
         """So many keys fit one message, however long they are."""
-        self._backlog: deque[Batch] = deque()
+        self._flow = Flow(limits)
+        self._sends_soon = False
         self._pending: dict[int, Batch | asyncio.Future[wire.Reply]] = {}
-        self._inflight_keys = 0
-        self._inflight_bytes = 0
         self._next_id = 0
         self._pulse = Pulse()
+        self._trust = Trust()
         self._forgone: dict[Batch, list[object]] = {}
 
     # -- asking ----------------------------------------------------------------------------------------------------
@@ -117,7 +122,7 @@ class Channel:
     @property
     def inflight(self) -> int:
         """Batches and queries that wait for an answer."""
-        return len(self._pending) + len(self._backlog)
+        return len(self._pending) + len(self._flow.waiting)
 
     def open_batch(self, consumer: Consumer, kind: int, group: str, *, flags: int = 0, attempt: int = 0) -> Batch:
         """A batch that is sent at the end of this turn of the loop; add to it while it is ``open``.
@@ -128,7 +133,7 @@ class Channel:
             raise LifecycleError(
                 "this belongs to another event loop, or to the process before a fork; make one in each"
             )
-        full_at = min(self.keys_that_fit, _FEW_KEYS if self._inflight_keys < _MANY_IN_FLIGHT else _MORE_KEYS)
+        full_at = min(self.keys_that_fit, _FEW_KEYS if self._flow.keys < _MANY_IN_FLIGHT else _MORE_KEYS)
         batch = Batch(self, consumer, kind, group, flags=flags, attempt=attempt, now_s=self._clock(), full_at=full_at)
         if not self._outbox:
             self._loop.call_soon(self.flush)
@@ -191,18 +196,19 @@ class Channel:
         for batch in outbox:
             batch.open = False
             batch.unanswered = len(batch.keys)
-            self._inflight_keys += batch.unanswered
-            self._inflight_bytes += batch.bytes
             batch.bucket = self._deadlines.add(batch.ends_s, batch.expire)
-            if self._inflight_keys > self.limits.inflight_requests or self._inflight_bytes > self.limits.inflight_bytes:
-                self.give_up(batch, Busy(f"too much is in flight to {self.name}"))
-            elif not self.usable:
+            if not self.usable:
                 self.give_up(batch, PeerUnavailable(f"{self._where} is {self.state.value}", peer=self.name))
-            elif self.state is not State.UP or self._backlog or not self._send(batch):
-                self._backlog.append(batch)
+            elif (
+                self.state is not State.UP
+                or self._flow.waiting
+                or not self._flow.has_room(batch)
+                or not self._send(batch)
+            ) and not self._flow.wait(batch):
+                self.give_up(batch, Busy(f"too much waits to be sent to {self.name}"))
 
     def _send(self, batch: Batch) -> bool:
-        """False when it has to wait for `on_writable`."""
+        """False when it has to wait for `on_writable`. There is room for it."""
         assert self._connection is not None
         self._next_id += 1
         batch.request_id = self._next_id
@@ -217,6 +223,7 @@ class Channel:
             self.give_up(batch, ProtocolError(f"cannot be sent: {type(error).__name__}: {error}"))
             return True
         self._pending[batch.request_id] = batch
+        self._flow.sent(batch)
         batch.sent = True
         return True
 
@@ -238,25 +245,34 @@ class Channel:
                 whole = None if len(positions) == len(batch.keys) else positions
                 # Not sent, where the connection is full: then the peer works for nobody, until the deadline.
                 self._connection.send_nowait(wire.encode(wire.Cancel(*header, whole)))
-            if not batch.unanswered:
-                self._forget(batch)
-                if batch in self._backlog:
-                    self._backlog.remove(batch)
+            self._settle(batch)
 
     def give_up(self, batch: Batch, error: ZmcacheError) -> None:
         """End a batch without the rest of its answers."""
         self._forget(batch)
-        if batch in self._backlog:
-            self._backlog.remove(batch)
         self.failures += 1
         batch.consumer.on_failure(batch, error)
+
+    def _settle(self, batch: Batch) -> None:
+        """Some of its keys are not awaited any more, or none is."""
+        if not batch.unanswered:
+            self._forget(batch)
+        else:
+            self._flow.answered(batch)
+            self._send_soon()
+
+    def _send_soon(self) -> None:
+        """There may be room for what waits. Not at once: whoever says so may be in the middle of ending many."""
+        if self._flow.waiting and not self._sends_soon:
+            self._sends_soon = True
+            self._loop.call_soon(self.on_writable)
 
     def _forget(self, batch: Batch) -> None:
         self._pending.pop(batch.request_id, None)
         # Or its keys and values would be kept until its deadline.
         self._deadlines.discard(batch.bucket, batch.expire)
-        self._inflight_keys -= len(batch.keys)
-        self._inflight_bytes -= batch.bytes
+        self._flow.ended(batch)
+        self._send_soon()
 
     def _become(self, state: State) -> None:
         self.state = state
@@ -281,17 +297,17 @@ class Channel:
         was_down = self.state is State.DOWN
         self._become(State.UP)
         self._pulse.connected()
+        self._trust = Trust()
         self.on_writable()
         if was_down:
             self._on_back(self)
 
     def on_writable(self) -> None:
-        """From the transport."""
-        while self._backlog and self.state is State.UP:
-            batch = self._backlog[0]
+        """From the transport, and where less is in flight than before."""
+        self._sends_soon = False
+        while self.state is State.UP and (batch := self._flow.next()) is not None:
             if not self._send(batch):
                 return
-            self._backlog.popleft()
 
     def on_disconnected(self, reason: str) -> None:
         """From the transport."""
@@ -303,19 +319,20 @@ class Channel:
 
     def on_frame(self, frame: bytes) -> None:
         """From the transport."""
-        self._pulse.heard = True
-        if self.state is State.SUSPECT:
-            _log.warning("%s answers again", self._where)
-            self._become(State.UP)
-            self._on_back(self)
         try:
             reply = wire.decode(frame, self.limits)
         except wire.BadFrame as error:
-            self.garbage += 1
-            _log.debug("a bad frame from %s: %s", self.name, error)
             if error.request_id is not None:
                 self._fail(error.request_id, error)
+            # Of more than we take nobody is to blame; it is no garbage.
+            self._garbled(error, blame=not isinstance(error.__cause__, RequestError))
             return
+        # Only now: what hangs may still send bytes, and a stranger at that address may send any.
+        self._pulse.heard = True
+        if self.state is State.SUSPECT and self._trust.may_be_asked(self._clock()):
+            _log.warning("%s answers again", self._where)
+            self._become(State.UP)
+            self._on_back(self)
         waiting = self._pending.get(reply.request_id)
         if isinstance(waiting, Batch):
             self._answer_batch(waiting, reply)
@@ -325,6 +342,8 @@ class Channel:
             self.strays += reply.kind != wire.PONG
         else:
             del self._pending[reply.request_id]
+            if self._trust.in_doubt:
+                self._trust.good()
             if waiting.done():
                 return
             if isinstance(reply, wire.Refusal):
@@ -337,14 +356,32 @@ class Channel:
     def _answer_batch(self, batch: Batch, reply: wire.Message) -> None:
         if isinstance(reply, wire.Answer):
             batch.consumer.on_answer(batch, reply)
-            if not batch.unanswered:
-                self._forget(batch)
+            self._settle(batch)
         elif isinstance(reply, wire.Refusal):
             batch.sent = False  # it says itself that nothing was done
             self.give_up(batch, from_code(reply.code, reply.message))
         else:
-            self.garbage += 1
-            self.give_up(batch, ProtocolError(f"{self.name} answered with kind {reply.kind}"))
+            error = ProtocolError(f"{self.name} answered with kind {reply.kind}")
+            self.give_up(batch, error)
+            self._garbled(error)
+            return
+        if self._trust.in_doubt:
+            self._trust.good()
+
+    def _garbled(self, error: ProtocolError, *, blame: bool = True) -> None:
+        self.garbage += 1
+        _log.debug("a bad frame from %s: %s", self.name, error)
+        if blame and self.state is State.UP and self._trust.bad():
+            self._loop.call_later(JUDGED_AFTER_S, self._judge, str(error))
+
+    def _judge(self, what: str) -> None:
+        if self.state is State.UP and self._trust.judge(self._clock()):
+            self._suspect(f"sends what cannot be read: {what}")
+
+    def _suspect(self, why: str) -> None:
+        _log.warning("%s %s", self._where, why)
+        self._become(State.SUSPECT)
+        self._fail_all(PeerUnavailable(f"{self._where} {why}", peer=self.name))
 
     def _fail(self, request_id: int, error: ZmcacheError) -> None:
         waiting = self._pending.pop(request_id, None)
@@ -355,8 +392,7 @@ class Channel:
 
     def _fail_all(self, error: ZmcacheError) -> None:
         pending, self._pending = self._pending, {}
-        backlog, self._backlog = self._backlog, deque()
-        for waiting in [*pending.values(), *backlog]:
+        for waiting in [*pending.values(), *self._flow.waiting]:
             if isinstance(waiting, Batch):
                 self.give_up(waiting, error)
             elif not waiting.done():
@@ -373,9 +409,7 @@ class Channel:
         if self.state is not State.UP and self.state is not State.SUSPECT:
             return
         if self._pulse.beat() and self.state is State.UP:
-            _log.warning("%s does not answer pings", self._where)
-            self._become(State.SUSPECT)
-            self._fail_all(PeerUnavailable(f"{self._where} does not answer pings", peer=self.name))
+            self._suspect("does not answer pings")
         if not self._pulse.ping_out:
             self._next_id += 1
             ping = wire.encode(wire.Query(*wire.header(wire.PING, self._next_id, self.epoch)))
