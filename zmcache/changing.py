@@ -54,15 +54,12 @@ class Changing:
         lives: Lives,
         versions: Versions,
         clock: Callable[[], float],
-        is_brief: Callable[[str], bool],
     ) -> None:
-        """``is_brief``: whether what is stored of a key now is kept briefly only."""
         self._name = name
         self._store = store
         self._lives = lives
         self._versions = versions
         self._clock = clock
-        self._is_brief = is_brief
         self._cleared = 0  # what is no newer than this is forgotten
         self.tombstones = Tombstones(clock())
 
@@ -87,7 +84,7 @@ class Changing:
 
     def keep(self, change: Change) -> Outcome:
         """Store what a lease holder made, with its stale time and all else that it said."""
-        life_s = self._lives.of_set(change.ttl_ms, briefly=self._is_brief(change.key))
+        life_s = self._lives.of_set(change.ttl_ms)
         return self._put(change, life_s)
 
     def _there(self, key: str) -> tuple[bytes | None, float] | None:
@@ -103,7 +100,7 @@ class Changing:
         return (mark.value, mark.fresh_until_s) if now_s < mark.fresh_until_s else None
 
     def _store_value(self, value: bytes | None, change: Change) -> Outcome:
-        life_s = self._lives.of_set(change.ttl_ms, briefly=self._is_brief(change.key))
+        life_s = self._lives.of_set(change.ttl_ms)
         return self._put(change._replace(value=value, stale_ms=0, error_ms=0, took_ms=0), life_s)
 
     def _touch(self, change: Change) -> Outcome:
@@ -119,7 +116,7 @@ class Changing:
                 "error_ms": max(0, round((kept_until_s - mark.fresh_until_s) * 1000)),
                 "took_ms": round(mark.took_s * 1000),
             }
-        life_s = self._lives.of_set(change.ttl_ms, briefly=self._is_brief(change.key))
+        life_s = self._lives.of_set(change.ttl_ms)
         return self._put(change._replace(value=mark.value, **beyond), life_s)
 
     def _put(self, change: Change, life_s: float) -> Outcome:
@@ -225,14 +222,19 @@ class Changing:
         if self.version_of(key) != copy.token:
             return None
         version = self._versions.next()
+        entry = self._store.peek(key, self._clock())
+        if entry is not None and entry[2] == copy.token:
+            self._store.set(key, entry[0], entry[1], self._clock(), version)
+        elif not copy.flags & GONE_FLAG:
+            return None  # it has ended
         if self.tombstones.version_of(key) == copy.token:
             self.tombstones.add(key, version, self._clock())
-        else:
-            entry = self._store.peek(key, self._clock())
-            if entry is None:
-                return None
-            self._store.set(key, entry[0], entry[1], self._clock(), version)
         return copy._replace(token=version)
+
+    def remember(self, copy: Change) -> None:
+        """Somebody who is to hold this has missed it, and may come back with something older: which is not to be taken even when this has ended."""
+        if self.version_of(copy.key) == copy.token:
+            self.tombstones.add(copy.key, copy.token, self._clock())
 
     def clear(self) -> None:
         """The group is emptied: what comes from elsewhere and was written before this moment is not taken."""
