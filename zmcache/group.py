@@ -444,7 +444,7 @@ class LocalGroup:
                     # The ring gave us the key meanwhile, and where it was written nobody will ask for it any more.
                     self._write(change, waiter, deadline_s, ours=True)
                     return
-                if not self._peers.holds(key, self.settings.copies):
+                if not self._is_kept(key):
                     # Held of a key of another node, loaded in its place or left from an older ring: it is older than this.
                     self._store.delete(key, self._clock())
             waiter(outcome)
