@@ -62,6 +62,7 @@ class Changing:
         self._clock = clock
         self._cleared = 0  # what is no newer than this is forgotten
         self.tombstones = Tombstones(clock())
+        self._ended = Tombstones(clock())
 
     def apply(self, change: Change) -> Outcome:
         """Carry out one change of what is held here."""
@@ -141,6 +142,7 @@ class Changing:
         if not self._store.set(key, held, expires_at_s, self._clock(), version):
             return False
         self.tombstones.discard(key)
+        self._ended.discard(key)
         return True
 
     def _too_large(self, held: Held) -> Outcome:
@@ -154,11 +156,25 @@ class Changing:
         self.tombstones.add(key, version, self._clock())
         return Outcome(None, NOT_THERE if there is None else DONE, 0.0)
 
+    def remember_ended(self) -> None:
+        """From now on: of what several nodes hold, one may have missed the last value, and come back with an older one when that has ended."""
+        self._store.on_ended = lambda key, version: self._ended.add(key, version, self._clock())
+
     # -- versions and copies ---------------------------------------------------------------------------------------
 
     def version_of(self, key: str) -> int:
         """The newest that is known here of ``key``, a delete included; 0 for nothing."""
-        return max(self._store.version_of(key), self.tombstones.version_of(key))
+        return max(self._store.version_of(key), self._gone_at(key))
+
+    def _gone_at(self, key: str) -> int:
+        return max(self.tombstones.version_of(key), self._ended.version_of(key))
+
+    def gone(self, start: int, limit: int) -> list[str]:
+        """The next ``limit`` keys of those that were deleted or have ended, from that one on."""
+        deleted = len(self.tombstones)
+        if start < deleted:
+            return self.tombstones.part(start, min(limit, deleted - start))
+        return self._ended.part(start - deleted, limit)
 
     def _next_version(self, key: str) -> int:
         self._versions.seen(self.version_of(key))
@@ -173,7 +189,7 @@ class Changing:
         now_s = self._clock()
         entry = self._store.peek(key, now_s)
         if entry is None or entry[0] is ABSENT:
-            version = self.tombstones.version_of(key)
+            version = self._gone_at(key)
             return Change(COPY, key, None, FOREVER, version, flags=GONE_FLAG) if version else None
         held, expires_at_s, version = entry
         mark = Marked(held) if isinstance(held, bytes) else read_mark(held)
@@ -240,6 +256,7 @@ class Changing:
         """The group is emptied: what comes from elsewhere and was written before this moment is not taken."""
         self._cleared = self._versions.next()
         self.tombstones.clear()
+        self._ended.clear()
 
     def _incr(self, change: Change, there: tuple[bytes | None, float] | None) -> Outcome:
         """Add to an ASCII integer. What is counted keeps its life; what is not there begins with the initial value and the ttl."""

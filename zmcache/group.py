@@ -180,6 +180,8 @@ class LocalGroup:
             self._loop.time,
         )
         self._copied = settings.copies > 1
+        if self._copied:
+            self._changing.remember_ended()
         self._leasing = Leasing(
             self,
             beta=settings.refresh_beta,
@@ -607,8 +609,11 @@ class LocalGroup:
         if cursor is None or cursor >= 0:
             keys, after = self._store.visit(cursor, limit)
             return keys, -1 if after is None else after
-        keys = self._changing.tombstones.part(-1 - cursor, limit)
-        return keys, cursor - limit if len(keys) == limit else None
+        keys = self._changing.gone(-1 - cursor, limit)
+        after = cursor - len(keys) if keys else None
+        # What is held has been visited: a key that comes twice would cancel itself out in a digest.
+        now_s = self._clock()
+        return [key for key in keys if not self._store.contains(key, now_s)], after
 
     def version_of(self, key: str) -> int:
         """What is held here of ``key``, or known of its delete; 0: nothing."""
