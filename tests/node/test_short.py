@@ -73,10 +73,11 @@ def test_a_node_that_leaves_says_when_it_has_handed_over_and_how_much() -> None:
         assert cluster.nodes["a"].statistics()["group.items.entries"] == 50
         # What is another's from now on is let go of here, which is neither an eviction nor the end of its life.
         await eventually(lambda: b.statistics()["group.items.let_go"] == 50)
+        assert b.statistics()["group.items.entries"] == 0
         assert b.statistics()["group.items.evictions"] == b.statistics()["group.items.expirations"] == 0
         await cluster.nodes.pop("b").stop()
 
-    mesh_test(test, "a", "b", loads=False)
+    mesh_test(test, "a", "b", loads=False, moved_ttl_s=0.1)
 
 
 def test_a_node_says_how_it_is_before_it_serves() -> None:

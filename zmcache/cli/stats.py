@@ -20,9 +20,8 @@ def stats(where: Where, as_json: bool) -> None:
     """Show what each node has counted since it started.
 
     Requests are keys that clients asked for, forwarded are keys that other nodes passed on. Entries go in four ways: deleted; evicted, since
-    there was no room; expired, since their time was over; or let go, since the ring has moved them to others, after which they expire (and are
-    counted there, too). What has not happened on any node is left out, but not with --json. A node that does not answer is named; the exit code is
-    1 then.
+    there was no room; expired, since their time was over; or let go, a while after the ring has moved them to others. What has not happened
+    on any node is left out, but not with --json. A node that does not answer is named; the exit code is 1 then.
     """
 
     async def question(client: zmcache.Cache) -> tuple[set[str], dict[str, dict[str, float]]]:

@@ -66,7 +66,7 @@ class Store:
     __slots__ = (
         "_budget_bytes", "_entries", "_entry_limit_bytes", "_evictions", "_expirations", "_expires", "_hits", "_item_share",
         "_misses", "_mortal", "_overhead", "_policy", "_refused", "_shards", "_slots", "_touched", "_used", "_used_bytes", "_values",
-        "_versions", "_wheel",
+        "_versions", "_wheel", "on_ended",
     )  # fmt: skip
 
     def __init__(self, budget_bytes: int, policy: str, item_share: float = 1.0) -> None:
@@ -82,6 +82,8 @@ class Store:
         self._wheel = ExpiryWheel()
         self._touched: list[int] = []
         self._used: set[int] | None = None  # slots that were read lately, where somebody wants to know
+        self.on_ended: Callable[[str, int], None] | None = None
+        """Told the key and the version of each entry whose time is over."""
         self._entries = self._mortal = self._used_bytes = 0  # _mortal: entries that end some day
         self._hits = self._misses = self._evictions = self._expirations = self._refused = 0
 
@@ -287,13 +289,11 @@ class Store:
         self._remove(key, slot)
         return alive
 
-    def shorten(self, key: str, expires_at_s: float) -> bool:
-        """Let the entry of ``key``, if there is one, end at that time at the latest; whether it would have lasted longer."""
+    def shorten(self, key: str, expires_at_s: float) -> None:
+        """Let the entry of ``key``, if there is one, end at that time at the latest."""
         slot = self._slots.find(key)
-        if slot is None or self._expires[slot] <= expires_at_s:
-            return False
-        self._move(slot, expires_at_s)
-        return True
+        if slot is not None and self._expires[slot] > expires_at_s:
+            self._move(slot, expires_at_s)
 
     def resize(self, budget_bytes: int) -> None:
         """Another budget. To a smaller one the store comes down as `evict` and `set` are called, in slices."""
@@ -372,6 +372,8 @@ class Store:
         self._mortal -= self._expires[slot] != math.inf
 
     def _expire(self, key: str, slot: int) -> None:
+        if self.on_ended is not None:
+            self.on_ended(key, self._versions[slot])
         self._remove(key, slot)
         self._expirations += 1
 

@@ -54,7 +54,7 @@ class Handover:
         self._me = self_id
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._settled = self._handed_for = self._let_go_for = Ring.EMPTY
+        self._settled = self._handed_for = self._settled_in_use = Ring.EMPTY
         self._pairs: dict[str, bool] = {}  # peers that are to be compared with; whether they are to be told
         self._sending = Sending(mesh, rate_bytes=rate_bytes)
         self._comparing = Comparing(mesh, groups, self_id, self._sending, clock)
@@ -89,8 +89,8 @@ class Handover:
 
     @property
     def handed_for(self) -> tuple[Ring, Ring]:
-        """The rings for which all has been handed over, nothing of which has been let go of here."""
-        return self._settled, self._let_go_for
+        """The rings for which all has been handed over, nothing of which is let go of: the last one, and the last that was no mere prospect."""
+        return self._settled, self._settled_in_use
 
     @property
     def lacking(self) -> frozenset[str]:
@@ -186,11 +186,11 @@ class Handover:
             # Who joins is told once it has been compared with, too: what another was to send it may not have come.
             self._pairs[peer] = peer in joining or self._pairs.get(peer, False)
         # While somebody joins, this node still serves what it will not own any more.
-        if target is self._mesh.ring and not self._let_go_for.places_as(target):
-            self._let_go_for = target
-            if settled:
-                for group in self._groups.values():
-                    group.let_go()
+        if target is self._mesh.ring:
+            self._settled_in_use = target
+        if settled and target is self._mesh.ring:
+            for group in self._groups.values():
+                group.let_go()
 
     async def _hand_over(self, name: str, group: Handed, target: Ring, joining: set[str], leaving: set[str]) -> bool:
         """One group. False: the ring has moved on meanwhile."""
