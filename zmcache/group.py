@@ -646,7 +646,7 @@ class LocalGroup:
             queued=loading.queued if loading else 0, asked=self._asks.started, fallback_loads=self._fallback.loads if loading else 0,
             sets=self._sets, deletes=self._deletes, entries=store.entries, used_bytes=store.used_bytes,
             budget_bytes=self.settings.budget_bytes, hot_entries=hot.entries, hot_bytes=hot.used_bytes,
-            evictions=store.evictions, expirations=store.expirations, refused=store.refused,
+            evictions=store.evictions, expirations=store.expirations, let_go=self._sweep.removed, refused=store.refused,
             leases=self._leasing.granted, leases_expired=self._leasing.expired, leases_overtaken=self._leasing.overtaken,
             refreshes=self._refreshes, copies_sent=self._copying.sent, copies_failed=self._copying.failed, copies_taken=self._taken,
             copies_refused=self._refused, tombstones=len(self._changing.tombstones), tombstones_dropped=self._changing.tombstones.dropped,

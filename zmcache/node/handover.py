@@ -54,7 +54,7 @@ class Handover:
         self._me = self_id
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._settled = self._handed_for = Ring.EMPTY
+        self._settled = self._handed_for = self._settled_in_use = Ring.EMPTY
         self._pairs: dict[str, bool] = {}  # peers that are to be compared with; whether they are to be told
         self._sending = Sending(mesh, rate_bytes=rate_bytes)
         self._comparing = Comparing(mesh, groups, self_id, self._sending, clock)
@@ -62,6 +62,8 @@ class Handover:
         self._idle = asyncio.Event()
         self._idle.set()
         self._task: asyncio.Task[None] | None = None
+        self._compared_now: frozenset[str] = frozenset()
+        self._began = 0, 0  # keys and bytes that had been sent when this hand-over began
         self.walks = 0
         self.took_s = 0.0
 
@@ -85,14 +87,32 @@ class Handover:
         """Whether nothing is under way."""
         return self._idle.is_set()
 
+    @property
+    def handed_for(self) -> tuple[Ring, Ring]:
+        """The rings for which all has been handed over, nothing of which is let go of: the last one, and the last that was no mere prospect."""
+        return self._settled, self._settled_in_use
+
+    @property
+    def lacking(self) -> frozenset[str]:
+        """Peers that are still to be compared with."""
+        return self._compared_now.union(self._pairs)
+
+    @property
+    def failed(self) -> int:
+        """How many keys did not arrive, so far."""
+        return self._sending.failed
+
     def statistics(self) -> dict[str, float]:
-        """Counters since the start: keys and bytes sent, and how much of the walk that is under way is done (1: none is)."""
-        sending = self._sending
+        """Counters since the start: keys and bytes sent; and whether anything is under way, with what this one has sent so far."""
+        sending, under_way = self._sending, not self._idle.is_set()
+        keys, size = self._began
         return {
             "handover.keys": sending.keys,
             "handover.bytes": sending.bytes,
             "handover.failed": sending.failed,
-            "handover.under_way": float(not self._idle.is_set()),
+            "handover.under_way": float(under_way),
+            "handover.keys_now": under_way * (sending.keys - keys),
+            "handover.bytes_now": under_way * (sending.bytes - size),
             "handover.walks": self.walks,
             "handover.took_s": round(self.took_s, 3),
             "handover.compared": self._comparing.compared,
@@ -105,7 +125,9 @@ class Handover:
             await asyncio.wait([self._task])
 
     def _wake(self) -> None:
-        self._idle.clear()
+        if self._idle.is_set():
+            self._idle.clear()
+            self._began = self._sending.keys, self._sending.bytes
         self._work.set()
         if self._task is None:
             self._task = self._loop.create_task(self._run(), name="zmcache handover")
@@ -126,7 +148,12 @@ class Handover:
         if self._pairs and not self._work.is_set():
             pairs, self._pairs = self._pairs, {}
             joining = {member.node_id for member in self._mesh.ring.members if member.state == JOINING}
-            for peer in await self._comparing.compare_with(pairs):
+            self._compared_now = frozenset(pairs)
+            try:
+                compared = await self._comparing.compare_with(pairs)
+            finally:
+                self._compared_now = frozenset()
+            for peer in compared:
                 # Who joins waits for that word, and may not have got it when its connection broke.
                 if pairs[peer] or peer in joining:
                     self._tell(peer)
@@ -159,6 +186,8 @@ class Handover:
             # Who joins is told once it has been compared with, too: what another was to send it may not have come.
             self._pairs[peer] = peer in joining or self._pairs.get(peer, False)
         # While somebody joins, this node still serves what it will not own any more.
+        if target is self._mesh.ring:
+            self._settled_in_use = target
         if settled and target is self._mesh.ring:
             for group in self._groups.values():
                 group.let_go()
