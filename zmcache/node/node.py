@@ -205,11 +205,12 @@ class Node:
             self._member = self._member._replace(state=JOINING)
         await self._discovery.start(self._member, self._on_snapshot, self._on_lease_lost)
         await self._membership.wait_ring()
+        # While it joins, too: who has vanished is let go of.
+        self._housekeeping = Housekeeping(self._sweep, self._on_standstill, clock=self._boot_time)
         self._member = await self._join(self._member)
         self._dispatcher.serving = True
         # What was kept in its place while it was away, or is not equal everywhere for whatever reason.
         self._begin_doubt()
-        self._housekeeping = Housekeeping(self._sweep, self._on_standstill, clock=self._boot_time)
         _log.debug("node %s serves at %s (bound to %s)", node_id, endpoint, self._listener.endpoint)
 
     async def _join(self, member: Member) -> Member:
