@@ -30,6 +30,7 @@ class ClientRaw:
         self.limits = route.mesh.limits
         self.timeout_s = timeout_s
         self._clear = clear
+        route = route.of(name)
         self._asking = Asking(name, route, timeout_s, on_unreachable)
         # Apart: what is asked for by who makes it is not loaded, and so cannot be shared with who wants it loaded.
         self._peeking = Asking(name, route, timeout_s, on_unreachable, fills=True)

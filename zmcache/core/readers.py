@@ -267,6 +267,12 @@ def _read_members(fields: list[Any], limits: Limits) -> Members:
     # What no ring could be built from must not get as far as one; a NaN fails here too.
     if not all(0 < weight <= MAX_WEIGHT for weight in _column(fields, 10, {int, float}, count)):
         raise ValueError
+    if len(fields) > HEADER_FIELDS + 6 and fields[13] is not None:
+        groups = len(fields[13])
+        _column(fields, 13, {str}, groups)
+        if not all(copies > 0 for copies in _column(fields, 14, {int}, groups)):
+            raise ValueError
+        return Members(*fields[: HEADER_FIELDS + 7])
     return Members(*fields[: HEADER_FIELDS + 5])
 
 

@@ -86,7 +86,7 @@ class Membership:
         now_s = self._clock()
         for node_id, (_, until_s) in list(self._held.items()):
             channel = self._mesh.channel_of(node_id)
-            answers = channel is not None and channel.state in (State.UP, State.NEW, State.CONNECTING)
+            answers = channel is not None and channel.state in (State.UP, State.TRIAL, State.NEW, State.CONNECTING)
             if now_s >= until_s or not answers:
                 del self._held[node_id]
                 self._rebuild()

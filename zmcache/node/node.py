@@ -163,6 +163,7 @@ class Node:
             on_epoch=lambda *_: None,
             on_back=lambda channel: self._on_back(channel),
         )
+        self._mesh.copies = {name: group.copies for name, group in config.groups.items() if group.copies > 1}
         self._peers = RemotePeers(self._mesh, node_id, self._clock)
         versions = Versions(node_id, self._wall_s(), time.monotonic)
         self._groups = make_groups(config, self._peers, self._deadlines, self._loaders, self._clock, versions)
@@ -362,7 +363,8 @@ class Node:
 
     def members_frame(self, request_id: int) -> bytes:
         """The answer to TOPOLOGY, encoded."""
-        return members_frame(request_id, self.ring(), self.config.limits)
+        assert self._mesh is not None
+        return members_frame(request_id, self.ring(), self._mesh.copies, self.config.limits)
 
     def figures_frame(self, request_id: int) -> bytes:
         """The answer to STATS, encoded."""

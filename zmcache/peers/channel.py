@@ -3,22 +3,13 @@
 What one turn asks of one peer and group travels in one message, or in several where it is much. A batch is opened by the first request
 of the turn, and sent by a callback at its end or when it is full (`zmcache.peers.batch`).
 
-States, and what a batch meets in them:
-
-    new, connecting   it waits, bounded, for the first attempt to end
-    up                it is sent
-    down              it fails at once with `PeerUnavailable`; the transport goes on reconnecting
-    suspect           connected, but the peer's loop has not answered pings: as down, until a frame comes
-    closed            it fails
-
 A request in flight when the peer goes down has no answer coming, so all of them fail at that moment and can be asked elsewhere.
-Whether a slow answer is a slow load or a hung peer is told apart by pings through the peer's loop (`zmcache.peers.pulse`).
+Which states there are, and what a batch meets in them, stands in `zmcache.peers.health`, which also tells a slow load from a hung peer.
 """
 
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -29,7 +20,6 @@ from zmcache.core.ring import Epoch
 from zmcache.deadlines import Deadlines
 from zmcache.errors import (
     Busy,
-    ConfigError,
     DeadlineExceeded,
     LifecycleError,
     PeerUnavailable,
@@ -38,8 +28,10 @@ from zmcache.errors import (
     from_code,
 )
 from zmcache.peers.batch import Batch, Consumer, remaining_ms
-from zmcache.peers.pulse import Pulse
-from zmcache.transport.base import Connection, Transport
+from zmcache.peers.health import State
+from zmcache.peers.link import Link
+from zmcache.peers.pauses import Pauses
+from zmcache.transport.base import Transport
 
 # A batch is sent before the turn is over when it has so many keys: the peer works on them while this loop goes on collecting, where
 # one message for all would have both wait for each other in turns. Measured, against one message a turn: 64 callers 1.2 to 1.5 x the
@@ -48,21 +40,12 @@ _FEW_KEYS: Final = 32
 _MORE_KEYS: Final = 64
 _MANY_IN_FLIGHT: Final = 96
 
+__all__ = ["Channel", "State"]
+
 _log = logging.getLogger("zmcache.peers")
 
 
-class State(enum.Enum):
-    """See the module's docstring."""
-
-    NEW = "new"
-    CONNECTING = "connecting"
-    UP = "up"
-    DOWN = "down"
-    SUSPECT = "suspect"
-    CLOSED = "closed"
-
-
-class Channel:
+class Channel(Link):
     """The way to one peer. Opens its connection when it is first needed."""
 
     def __init__(
@@ -75,25 +58,23 @@ class Channel:
         on_epoch: Callable[[Channel, Epoch], None],
         on_back: Callable[[Channel], None],
         clock: Callable[[], float],
+        *,
+        ran_s: Callable[[], float] | None = None,
+        pauses: Pauses | None = None,
     ) -> None:
-        """``on_epoch``: an answer carries another epoch than this node's. ``on_back``: the peer answers again, after it did not."""
-        self.name = name
-        self.endpoint = endpoint
+        """``on_epoch``: an answer carries another epoch than this node's. ``on_back``: the peer is used again, after it was not. ``ran_s``:
+        see `Link`; None: as the clock says. ``pauses``: back off from the peer when it is busy.
+        """
+        super().__init__(name, endpoint, transport, clock, ran_s or clock)
         self.limits = limits
-        self.state = State.NEW
-        self.usable = True  # whether a batch has a chance now; an attribute, because every key's routing reads it
-        self.epoch = Epoch(0, 0)
         self.strays = 0
         self.garbage = 0
         self.failures = 0
-        self._transport = transport
         self._deadlines = deadlines
         self._on_epoch = on_epoch
         self._on_back = on_back
-        self._clock = clock
-        self._where = endpoint if name == endpoint else f"{name} at {endpoint}"
-        self._loop = asyncio.get_running_loop()
-        self._connection: Connection | None = None
+        self._pauses = pauses
+        self._held: dict[Batch, asyncio.TimerHandle] = {}
         self._outbox: list[Batch] = []
         self.keys_that_fit = min(
             limits.keys, max(1, limits.message_bytes // (limits.key_bytes + wire.ROW_OVERHEAD_BYTES) - 1)
@@ -103,8 +84,6 @@ class Channel:
         self._pending: dict[int, Batch | asyncio.Future[wire.Reply]] = {}
         self._inflight_keys = 0
         self._inflight_bytes = 0
-        self._next_id = 0
-        self._pulse = Pulse()
         self._forgone: dict[Batch, list[object]] = {}
 
     # -- asking ----------------------------------------------------------------------------------------------------
@@ -149,8 +128,11 @@ class Channel:
         """
         future: asyncio.Future[wire.Reply] = self._loop.create_future()
         self._connect()
-        if not self.usable:
+        if not self._reachable:
             future.set_exception(PeerUnavailable(f"{self._where} is {self.state.value}", peer=self.name))
+            return future
+        if len(self._pending) >= self.limits.inflight_requests:
+            future.set_exception(Busy(f"too much is in flight to {self.name}"))
             return future
         self._next_id += 1
         request_id = self._next_id
@@ -166,7 +148,7 @@ class Channel:
         def send() -> None:
             if future.done():
                 return
-            if self.state is State.UP and self._connection is not None:
+            if self._is_connected and self._connection is not None:
                 deadline_ms = remaining_ms(deadline_s, self._clock())
                 header = wire.header(kind, request_id, self.epoch, deadline_ms=deadline_ms, flags=flags, group=group)
                 if self._connection.send_nowait(wire.encode(make(header))):
@@ -178,7 +160,7 @@ class Channel:
 
     def tell(self, kind: int, group: str, make: Callable[[wire.Header], wire.Message]) -> None:
         """Send one message that has no answer; it is lost where the peer cannot be reached just now."""
-        if self.state is State.UP and self._connection is not None:
+        if self._is_connected and self._connection is not None:
             self._next_id += 1
             self._connection.send_nowait(wire.encode(make(wire.header(kind, self._next_id, self.epoch, group=group))))
 
@@ -194,10 +176,31 @@ class Channel:
             batch.bucket = self._deadlines.add(batch.ends_s, batch.expire)
             if self._inflight_keys > self.limits.inflight_requests or self._inflight_bytes > self.limits.inflight_bytes:
                 self.give_up(batch, Busy(f"too much is in flight to {self.name}"))
-            elif not self.usable:
-                self.give_up(batch, PeerUnavailable(f"{self._where} is {self.state.value}", peer=self.name))
-            elif self.state is not State.UP or self._backlog or not self._send(batch):
-                self._backlog.append(batch)
+            elif not self._pauses or not self._hold(batch):
+                self._pass_on(batch)
+
+    def _pass_on(self, batch: Batch) -> None:
+        if not self._reachable:
+            self.give_up(batch, PeerUnavailable(f"{self._where} is {self.state.value}", peer=self.name))
+        elif not self._is_connected or self._backlog or not self._send(batch):
+            self._backlog.append(batch)
+
+    def _hold(self, batch: Batch) -> bool:
+        """Keep a batch back where its peer is busy with requests of its kind. False: it may go."""
+        assert self._pauses is not None
+        until_s = self._pauses.until_s((batch.group, batch.kind))
+        pause_s = until_s - self._clock()
+        if pause_s <= 0:
+            return False
+        if until_s >= batch.deadline_s:
+            self.give_up(batch, Busy(f"{self.name} was busy, and is asked again in {pause_s:.2f} s"))
+        else:
+            self._held[batch] = self._loop.call_later(pause_s, self._release, batch)
+        return True
+
+    def _release(self, batch: Batch) -> None:
+        del self._held[batch]
+        self._pass_on(batch)
 
     def _send(self, batch: Batch) -> bool:
         """False when it has to wait for `on_writable`."""
@@ -251,61 +254,27 @@ class Channel:
 
     def _forget(self, batch: Batch) -> None:
         self._pending.pop(batch.request_id, None)
+        if batch in self._held:
+            self._held.pop(batch).cancel()
         # Or its keys and values would be kept until its deadline.
         self._deadlines.discard(batch.bucket, batch.expire)
         self._inflight_keys -= len(batch.keys)
         self._inflight_bytes -= batch.bytes
 
-    def _become(self, state: State) -> None:
-        self.state = state
-        self.usable = state is State.UP or state is State.CONNECTING
-
     # -- the connection --------------------------------------------------------------------------------------------
-
-    def _connect(self) -> None:
-        if self.state is State.NEW:
-            self._become(State.CONNECTING)
-            try:
-                self._connection = self._transport.connect(self.endpoint, self)
-            except ConfigError as error:
-                # Somebody registered what is no address: for the callers, a peer that cannot be reached.
-                _log.warning("%s cannot be reached: %s", self.name, error)
-                self._become(State.DOWN)
-
-    def on_connected(self) -> None:
-        """From the transport."""
-        if self.state is State.CLOSED:
-            return
-        was_down = self.state is State.DOWN
-        self._become(State.UP)
-        self._pulse.connected()
-        self.on_writable()
-        if was_down:
-            self._on_back(self)
 
     def on_writable(self) -> None:
         """From the transport."""
-        while self._backlog and self.state is State.UP:
+        while self._backlog and self._is_connected:
             batch = self._backlog[0]
             if not self._send(batch):
                 return
             self._backlog.popleft()
 
-    def on_disconnected(self, reason: str) -> None:
-        """From the transport."""
-        if self.state is not State.CLOSED:
-            if self.state is State.UP or self.state is State.SUSPECT:
-                _log.warning("%s is gone: %s", self._where, reason)
-            self._become(State.DOWN)
-            self._fail_all(PeerUnavailable(f"{self._where}: {reason}", peer=self.name))
+    def _is_back(self) -> None:
+        self._on_back(self)
 
-    def on_frame(self, frame: bytes) -> None:
-        """From the transport."""
-        self._pulse.heard = True
-        if self.state is State.SUSPECT:
-            _log.warning("%s answers again", self._where)
-            self._become(State.UP)
-            self._on_back(self)
+    def _on_frame(self, frame: bytes) -> None:
         try:
             reply = wire.decode(frame, self.limits)
         except wire.BadFrame as error:
@@ -318,9 +287,9 @@ class Channel:
         if isinstance(waiting, Batch):
             self._answer_batch(waiting, reply)
         elif waiting is None:
-            # A pong to a ping that no one waits for, or an answer that came too late.
-            self._pulse.ping_out = self._pulse.ping_out and reply.kind != wire.PONG
-            self.strays += reply.kind != wire.PONG
+            # A pong to a ping of `beat`, or an answer that came too late.
+            if reply.kind != wire.PONG or not self._pulse.ponged(reply.request_id, self._ran_s()):
+                self.strays += 1
         else:
             del self._pending[reply.request_id]
             if waiting.done():
@@ -333,6 +302,8 @@ class Channel:
             self._on_epoch(self, Epoch(reply.revision, reply.digest))
 
     def _answer_batch(self, batch: Batch, reply: wire.Message) -> None:
+        if self._pauses is not None:
+            self._note(self._pauses, batch, reply)
         if isinstance(reply, wire.Answer):
             batch.consumer.on_answer(batch, reply)
             if not batch.unanswered:
@@ -344,6 +315,19 @@ class Channel:
             self.garbage += 1
             self.give_up(batch, ProtocolError(f"{self.name} answered with kind {reply.kind}"))
 
+    def _note(self, pauses: Pauses, batch: Batch, reply: wire.Message) -> None:
+        """Whether the peer is busy. About 0.1 us where it is not."""
+        if isinstance(reply, wire.Answer):
+            refused = Busy.code in reply.statuses and reply.statuses.count(Busy.code) == len(reply.statuses)
+        else:
+            refused = isinstance(reply, wire.Refusal) and reply.code == Busy.code
+        if not refused:
+            batch.served = True
+            if pauses:
+                pauses.served((batch.group, batch.kind))
+        elif not batch.served:
+            pauses.refused((batch.group, batch.kind), batch.opened_s, self._clock())
+
     def _fail(self, request_id: int, error: ZmcacheError) -> None:
         waiting = self._pending.pop(request_id, None)
         if isinstance(waiting, Batch):
@@ -354,36 +338,8 @@ class Channel:
     def _fail_all(self, error: ZmcacheError) -> None:
         pending, self._pending = self._pending, {}
         backlog, self._backlog = self._backlog, deque()
-        for waiting in [*pending.values(), *backlog]:
+        for waiting in [*pending.values(), *backlog, *self._held]:
             if isinstance(waiting, Batch):
                 self.give_up(waiting, error)
             elif not waiting.done():
                 waiting.set_exception(error)
-
-    # -- health ----------------------------------------------------------------------------------------------------
-
-    def beat(self) -> None:
-        """Called every `BEAT_S`: count the beats of silence and ping, in use or not, so that a hung peer is known before it is needed."""
-        if self.state is State.CONNECTING:
-            if self._pulse.beat_unanswered():
-                self.on_disconnected("no answer to the handshake")
-            return
-        if self.state is not State.UP and self.state is not State.SUSPECT:
-            return
-        if self._pulse.beat() and self.state is State.UP:
-            _log.warning("%s does not answer pings", self._where)
-            self._become(State.SUSPECT)
-            self._fail_all(PeerUnavailable(f"{self._where} does not answer pings", peer=self.name))
-        if not self._pulse.ping_out:
-            self._next_id += 1
-            ping = wire.encode(wire.Query(*wire.header(wire.PING, self._next_id, self.epoch)))
-            self._pulse.ping_out = self._connection is not None and self._connection.send_nowait(ping)
-
-    def close(self) -> None:
-        """Close the connection; what is under way fails."""
-        if self.state is State.CLOSED:
-            return
-        self._become(State.CLOSED)
-        if self._connection is not None:
-            self._connection.close()
-        self._fail_all(PeerUnavailable(f"{self.name} is not a member any more", peer=self.name))

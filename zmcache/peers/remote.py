@@ -15,7 +15,20 @@ from typing import Final
 from zmcache.copying import NOBODY, Receivers
 from zmcache.core.flight import Outcome, Waiter, failure
 from zmcache.core.ring import Member, Ring
-from zmcache.core.wire import FILLS, FIRST_ERROR, FORWARDED, GET, LEASED, LEASED_NONE, PEEK, RELEASE, Answer, Change
+from zmcache.core.wire import (
+    FILLS,
+    FIRST_ERROR,
+    FORWARDED,
+    FROM_LOADER,
+    GET,
+    IS_NONE,
+    LEASED,
+    LEASED_NONE,
+    PEEK,
+    RELEASE,
+    Answer,
+    Change,
+)
 from zmcache.errors import PeerUnavailable, ZmcacheError, from_code
 from zmcache.peers.batch import Batch, undone
 from zmcache.peers.channel import Channel
@@ -29,7 +42,7 @@ _SPARES: Final = 2
 class _Errand:
     """One key's request, kept whole so that it can be asked again elsewhere; ``batch`` is the one it went with."""
 
-    __slots__ = ("batch", "change", "deadline_s", "flags", "given_up", "group", "on_answer", "trace")
+    __slots__ = ("batch", "change", "deadline_s", "flags", "given_up", "group", "looks", "on_answer", "trace")
 
     def __init__(
         self, group: str, change: Change, deadline_s: float, on_answer: Waiter, trace: str | None, flags: int
@@ -38,6 +51,8 @@ class _Errand:
         self.on_answer, self.trace, self.flags = on_answer, trace, flags
         self.batch: Batch | None = None
         self.given_up = False
+        self.looks = False
+        """It only looks whether a copy is there, since the owner is slow."""
 
 
 class RemotePeers:
@@ -143,7 +158,20 @@ class RemotePeers:
 
     def ask(self, group: str, key: str, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
         """See `zmcache.group.Peers`."""
-        return self._ask_owner(_Errand(group, Change(GET, key), deadline_s, on_answer, trace, FORWARDED))
+        errand = _Errand(group, Change(GET, key), deadline_s, on_answer, trace, FORWARDED)
+        owner = self._mesh.owner_channel(key)
+        if owner is not None and owner.usable and not owner.preferred:
+            channel = self._mesh.quicker(group, key)
+            if channel is not None:
+                # What is not there is asked of the owner: so a missing key is still loaded once, and by its owner.
+                errand.looks, errand.flags = True, FORWARDED | PEEK
+                self._send(errand, channel, attempt=ATTEMPTS)
+                return errand
+        return self._ask_owner(errand)
+
+    def _looked(self, errand: _Errand) -> None:
+        errand.looks, errand.flags = False, FORWARDED
+        self._ask_owner(errand)
 
     def change(self, group: str, change: Change, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
         """See `zmcache.group.Peers`."""
@@ -196,7 +224,12 @@ class RemotePeers:
         """From the channel."""
         now_s = self._clock()
         for errand, status, value, life_ms, token in batch.fill(answer):
-            if status >= FIRST_ERROR:
+            if errand.looks:
+                if status <= FROM_LOADER or status == IS_NONE:
+                    errand.on_answer(Outcome(value, status, math.inf if life_ms < 0 else now_s + life_ms / 1000))
+                elif not errand.given_up:
+                    self._looked(errand)
+            elif status >= FIRST_ERROR:
                 self._failed(batch, errand, from_code(status, str(value)), told=True)
             elif errand.given_up and status in (LEASED, LEASED_NONE):
                 # Granted to nobody, who was cancelled meanwhile: the next one is not to wait until its time is over.
@@ -214,6 +247,9 @@ class RemotePeers:
 
     def _failed(self, batch: Batch, errand: _Errand, error: ZmcacheError, *, told: bool = False) -> None:
         """``told``: the peer itself says so, and so has not done it."""
+        if errand.looks:
+            self._looked(errand)
+            return
         error = error if told else undone(batch, error)
         # A peer that says so itself is stopping: no answer either.
         if batch.attempt + 1 < ATTEMPTS and isinstance(error, PeerUnavailable):
