@@ -34,10 +34,12 @@ class Receivers(NamedTuple):
     spares: Sequence[object]
     """Who comes next, where one of them fails."""
     beside: Sequence[object]
-    """Those that will hold it once who joins, serves; not counted."""
+    """Those that will hold it once who joins, serves. They are waited for, since their ring may be in use elsewhere already, but not counted."""
+    counts_self: bool
+    """Whether this node is one of those who are to hold it; else it has been asked by somebody whose ring is older."""
 
 
-NOBODY: Final = Receivers((), (), ())
+NOBODY: Final = Receivers((), (), (), counts_self=True)
 
 
 class Holders(Protocol):
@@ -89,6 +91,7 @@ class _Write:
     """One write on its way to those who are to hold it."""
 
     __slots__ = (
+        "_beside_open",
         "_copy",
         "_copying",
         "_deadline_s",
@@ -116,17 +119,20 @@ class _Write:
         self._deadline_s, self._wanted = deadline_s, wanted
         self._outcome, self._waiter = outcome, waiter
         self._spares = list(to.spares)
-        self._held = 1
-        self._open = 0
+        self._held = int(to.counts_self)
+        self._open = self._beside_open = 0
         self._renewed = False
 
     def begin(self) -> None:
-        for receiver in (*self._to.first, *self._to.beside):
-            self._send(receiver, counted=receiver not in self._to.beside)
+        for receiver in self._to.first:
+            self._send(receiver, counted=True)
+        for receiver in self._to.beside:
+            self._send(receiver, counted=False)
         self._tell()
 
     def _send(self, receiver: object, *, counted: bool) -> None:
         self._open += counted
+        self._beside_open += not counted
         copying = self._copying
         copying.sent += 1
         on_answer = partial(self._answered, receiver, self._copy, counted)
@@ -136,6 +142,7 @@ class _Write:
         if copy is not self._copy:
             return  # of the round before: what was sent since says more
         self._open -= counted
+        self._beside_open -= not counted
         if outcome.error is not None:
             self._copying.failed += 1
             if counted and self._spares:
@@ -158,12 +165,12 @@ class _Write:
         if renewed is None:
             return False
         self._copy = renewed
-        self._held, self._open = 1, 0
+        self._held, self._open, self._beside_open = int(self._to.counts_self), 0, 0
         self.begin()
         return True
 
     def _tell(self) -> None:
-        if self._waiter is None or (self._held < self._wanted and self._open):
+        if self._waiter is None or self._beside_open or (self._held < self._wanted and self._open):
             return
         waiter, self._waiter = self._waiter, None
         if self._held >= self._wanted:

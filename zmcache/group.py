@@ -31,7 +31,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from zmcache.changing import Changing, token_of
+from zmcache.changing import Changing
 from zmcache.copying import Copying, Holders
 from zmcache.core.clearing import clear
 from zmcache.core.fallback import Fallback
@@ -39,10 +39,12 @@ from zmcache.core.flight import Flight, Flights, Outcome, Waiter, failure
 from zmcache.core.hot import HotCache
 from zmcache.core.lives import Lives
 from zmcache.core.marks import ABSENT, Held, Marked, marked, read_mark
+from zmcache.core.moving import moves
 from zmcache.core.settings import GroupSettings, GroupStatistics
 from zmcache.core.store import Store
 from zmcache.core.sweep import Sweep
 from zmcache.core.tidying import tidy
+from zmcache.core.tokens import token_of
 from zmcache.core.versions import Versions
 from zmcache.core.wire import (
     ADD,
@@ -60,6 +62,7 @@ from zmcache.core.wire import (
     IS_NONE,
     KEPT,
     NO_SUCH_KEY,
+    NOT_THERE,
     OFFER,
     PUT,
     RELEASE,
@@ -398,7 +401,7 @@ class LocalGroup:
                 return self._leasing.fill(change, deadline_s, waiter)
             if kind == GETS:
                 return self._gets(key, waiter, deadline_s, forwarded=forwarded, trace=trace)
-            self._write(change, waiter, deadline_s, forwarded=forwarded)
+            self._write(change, waiter, deadline_s, ours=not forwarded)
             return None
         if kind in _NO_CHANGE:
             asked = self._peers.change(self.name, change, deadline_s, waiter, trace)
@@ -406,27 +409,29 @@ class LocalGroup:
 
         def answered(outcome: Outcome) -> None:
             # Again: a fetch that began while the change was under way may have met the old value at the owner.
-            self.fence(key)
+            if moves(kind, outcome.status):
+                self.fence(key)
             if isinstance(outcome.error, PeerUnavailable):
                 if self._is_ours_now(key):
-                    self._write(change, waiter, deadline_s, forwarded=False)
+                    self._write(change, waiter, deadline_s, ours=False)
                     return
             elif outcome.error is None:
                 if self._peers.is_ours(key) and (kind in (SET, DELETE)):
                     # The ring gave us the key meanwhile, and where it was written nobody will ask for it any more.
-                    self._write(change, waiter, deadline_s, forwarded=False)
+                    self._write(change, waiter, deadline_s, ours=True)
                     return
                 if not self._peers.holds(key, self.settings.copies):
                     # Held of a key of another node, loaded in its place or left from an older ring: it is older than this.
                     self._store.delete(key, self._clock())
             waiter(outcome)
 
-        self.fence(key)
+        if moves(kind, NOT_THERE):
+            self.fence(key)
         self._peers.change(self.name, change, deadline_s, answered, trace)
         return None
 
-    def _write(self, change: Change, waiter: Waiter, deadline_s: float, *, forwarded: bool) -> None:
-        """Carry out a change here, and send copies to who is to have one, before the waiter is told."""
+    def _write(self, change: Change, waiter: Waiter, deadline_s: float, *, ours: bool) -> None:
+        """Carry out a change here, and send copies to who is to have one, before the waiter is told. ``ours``: the key is known to be."""
         kind, key = change.kind, change.key
         if kind in _WRITES and self._clock() < self._backlog_until_s:
             # What waited in the sockets while the node stood still may be older than what a stand-in acknowledged meanwhile, and would win
@@ -435,7 +440,8 @@ class LocalGroup:
             return
         outcome = self.change_local(change)
         done = outcome.error is None and (kind in _WRITES or kind == PUT)
-        if not done or not (self._copied or not self._peers.is_settled or (forwarded and not self._peers.is_ours(key))):
+        alone = not self._copied and self._peers.is_settled and (ours or self._peers.is_ours(key))
+        if not done or alone:
             waiter(outcome)
             return
         # A delete of what is not here is one all the same: another holder may have it.
@@ -460,10 +466,13 @@ class LocalGroup:
         if kind == OFFER:
             wanted = self._changing.wants(change.key, change.token)
             return Outcome(None, DONE if wanted else KEPT, 0.0)
-        self.fence(change.key)
         self._sets += kind != DELETE
         self._deletes += kind == DELETE
-        return self._changing.apply(change)
+        outcome = self._changing.apply(change)
+        # A cas that came too late, say, is no reason for a fill to be lost.
+        if moves(kind, outcome.status):
+            self.fence(change.key)
+        return outcome
 
     def clock_moved(self) -> None:
         """For tests: the clock jumped ahead, and what waits by the loop's own time is to notice."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+from zmcache.cache.fences import Fences
 from zmcache.cache.raw import Row, Told
 from zmcache.calls import Group
 from zmcache.core.calls import DEFAULT_TIMEOUT_S, Duration, check_timeout
@@ -27,6 +28,7 @@ class Here:
         self._group = group
         self._clear = clear
         self.timeout_s = timeout_s
+        self.fences = Fences()
 
     async def get(self, key: str, timeout: Duration | None) -> Row:
         """See `Raw.get`."""
@@ -51,7 +53,11 @@ class Here:
 
     async def change(self, change: Change, timeout: Duration | None) -> Told:
         """See `Raw.change`."""
-        outcome = await self._group.changed(change, self._timeout(timeout))
+        outcome: Outcome | None = None
+        try:
+            outcome = await self._group.changed(change, self._timeout(timeout))
+        finally:
+            self.fences.changed(change, None if outcome is None else outcome.status)
         value, status, life_ms = self._row(outcome)
         return value, status, life_ms, outcome.token
 
@@ -69,7 +75,10 @@ class Here:
 
     async def clear(self, timeout: Duration | None) -> None:
         """See `Raw.clear`."""
-        await self._clear(self.name, timeout)
+        try:
+            await self._clear(self.name, timeout)
+        finally:
+            self.fences.cleared()
 
     def _timeout(self, timeout: Duration | None) -> float:
         return self.timeout_s if timeout is None else check_timeout(timeout)

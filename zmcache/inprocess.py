@@ -98,7 +98,7 @@ class InProcess(Cache):
         on_error: str = "raise",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(on_error)
+        super().__init__(on_error, clock)
         self._settings = settings or GroupSettings()
         self._groups_settings = dict(groups or {})
         self._loaders = dict(loaders or {})

@@ -6,10 +6,11 @@ What an asker is told, in this order:
 2. Past its life but within its stale time: the value, marked, and the lease to the first who asks for it. Nobody waits.
 3. Otherwise the lease, to the first; with the old value, where one was kept for the case that making it fails.
 4. Everybody else waits, without a task: for the value, for the lease when its holder fails or its time is over, or for a word that it
-   goes on (`FILLING`), so that a wait is never longer than the asker's own deadline.
+   goes on (`FILLING`, with what remains of the lease), so that a wait is never longer than the asker's own deadline.
 
-A set or a delete ends the lease, and what its holder brings is not stored. After a set who waits gets the new value; after a delete the next
-of them makes it. Where the ring has moved the key away, who waits is sent to ask again, and so finds the new owner.
+What the holder of a lease brings after its time is stored if it is the first to bring anything. A set or a delete ends the lease, and then it is
+not. After a set who waits gets the new value; after a delete the next of them makes it. Where the ring has moved the key away, who waits is
+sent to ask again, and so finds the new owner.
 
 Early refresh is XFetch (Vattani, Chierichetti, Lowenstein, Optimal Probabilistic Cache Stampede Prevention, VLDB 2015, figure 3): a value that
 took d to make is worth making anew when ``now - d * beta * ln(random) >= end``, so that one that takes long is made anew earlier.
@@ -26,6 +27,7 @@ from zmcache.core.flight import Outcome, Waiter, failure
 from zmcache.core.leases import Leases
 from zmcache.core.marks import ABSENT, Held, Marked, read_mark
 from zmcache.core.timers import CallLater, Timer
+from zmcache.core.tokens import ANEW, token_of
 from zmcache.core.wire import (
     DUE,
     FILLING,
@@ -153,8 +155,7 @@ class Leasing:
             held, expires_at_s = entry
             mark = Marked(held, expires_at_s) if isinstance(held, bytes) else read_mark(held)
             outcome = self.of_mark(key, mark, now_s, hot=False, fills=True)
-            # Who asks with a token wants it made anew, however fresh it is.
-            if outcome is not None and outcome.status != DUE and not waiting.change.token:
+            if outcome is not None and outcome.status != DUE and not _is_unwanted(mark, waiting.change):
                 waiting.waiter(outcome)
                 return
         if self._closed:
@@ -199,7 +200,8 @@ class Leasing:
 
     def _still(self, waiting: Waiting) -> None:
         self._leave(waiting)
-        waiting.waiter(Outcome(None, FILLING, 0.0))
+        lease = self._leases.of(waiting.change.key, self._clock())
+        waiting.waiter(Outcome(None, FILLING, 0.0 if lease is None else lease.until_s))
 
     def _stop_timer(self, key: str) -> None:
         timer = self._timers.pop(key, None)
@@ -213,6 +215,7 @@ class Leasing:
         lease = self._leases.of(key, now_s)
         if lease is None:
             self.expired += key in self._leases
+            # The lease stays in the table: its holder may be slow and not dead.
             self._again(key)
         elif self._leases.waiters(key):
             self._timers[key] = self._call_later(max(0.001, lease.until_s - now_s), lambda: self._look(key))
@@ -224,8 +227,8 @@ class Leasing:
             self._look(key)
 
     def put(self, change: Change) -> Outcome:
-        """The holder of a lease brings the value. `LOST` when it is the holder no more: then nothing is stored."""
-        if not self._leases.end(change.key, change.token, self._clock()):
+        """The holder of a lease brings the value. `LOST` when that has ended: then nothing is stored."""
+        if not self._leases.end(change.key, change.token):
             self.overtaken += 1
             return Outcome(None, LOST, 0.0)
         kept = self._values.keep(change)
@@ -238,9 +241,8 @@ class Leasing:
 
     def release(self, change: Change) -> Outcome:
         """The holder gives its lease back; the next who waits gets it."""
-        if not self._leases.end(change.key, change.token, self._clock()):
-            return Outcome(None, LOST, 0.0)
-        self._again(change.key)
+        if self._leases.give_back(change.key, change.token):
+            self._again(change.key)
         return Outcome(None, LOST, 0.0)
 
     def overtake(self, key: str) -> None:
@@ -254,6 +256,8 @@ class Leasing:
 
     def ring_changed(self, is_ours: Callable[[str], bool]) -> None:
         """Who waits for what is another's now asks again, there."""
+        # Of what was set elsewhere meanwhile this node may not hear, and what is late could be older: that is borne for one lease's time.
+        self._leases.drop_slow(self._clock())
         for key in self._leases.waited_for():
             if not is_ours(key):
                 self._leases.drop(key)
@@ -278,8 +282,14 @@ class Leasing:
 
     def _again(self, key: str) -> None:
         """Answer those who wait anew: the first of them gets the lease, where the value is not there."""
-        self._leases.drop(key)
         self._stop_timer(key)
         for waiting in self._leases.take_waiters(key):
             waiting.disarm()
             self._serve(waiting)
+
+
+def _is_unwanted(mark: Marked, change: Change) -> bool:
+    """Who asks with a token wants a value made anew, however fresh it is: any, or the one of that token, which it cannot read. If another has
+    come in its place, that is given.
+    """
+    return bool(change.token) and (change.token == ANEW or change.token == token_of(mark.value))

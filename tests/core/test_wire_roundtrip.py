@@ -72,12 +72,37 @@ def answers(draw: st.DrawFn) -> wire.Answer:
     )
 
 
+versions = st.integers(0, 2**64 - 1)
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> wire.Changes:
+    kind = draw(st.sampled_from([wire.ADD, wire.CAS, wire.PUT, wire.COPY, wire.OFFER]))
+    count = draw(st.integers(1, LIMITS.keys))
+    columns = [draw(column(cell, count)) for cell in (keys, st.none() | values, lives, versions)]
+    times = [draw(st.none() | column(lives, count)) for _ in range(3)]
+    trace = draw(st.none() | st.text("0123456789abcdef-", max_size=55))
+    make: Callable[..., wire.Changes] = wire.Changes
+    return make(
+        *draw(headers(kind)), *columns, *times, trace, draw(st.none() | column(lives, count)),
+        draw(st.none() | column(st.integers(0, 3), count)),
+    )  # fmt: skip
+
+
 messages = st.one_of(
     rows(wire.Get, wire.GET, keys),
+    rows(wire.Delete, wire.USED, keys),
+    changes(),
+    st.tuples(headers(wire.DIGESTS), st.lists(versions, min_size=1, max_size=LIMITS.keys), texts).map(
+        lambda p: wire.Digests._make((*p[0], *p[1:]))
+    ),
     rows(wire.Delete, wire.DELETE, keys),
     rows(wire.Set, wire.SET, keys, values, lives, optional=2),
     answers(),
-    *(headers(kind).map(wire.Query._make) for kind in (wire.PING, wire.TOPOLOGY, wire.STATS, wire.PONG)),
+    *(
+        headers(kind).map(wire.Query._make)
+        for kind in (wire.PING, wire.TOPOLOGY, wire.STATS, wire.PONG, wire.DOUBT, wire.HANDED, wire.LEAVE)
+    ),
     rows(wire.Members, wire.MEMBERS, texts, texts, st.floats(0.01, 100), texts, texts),
     rows(wire.Figures, wire.FIGURES, texts, numbers),
     st.tuples(headers(wire.REFUSAL), st.integers(0, 255), texts).map(lambda p: wire.Refusal._make((*p[0], *p[1:]))),

@@ -71,7 +71,7 @@ def test_a_version_that_is_refused_is_named() -> None:
     assert "1.x" in str(refused(get(version=33)))
 
 
-@pytest.mark.parametrize("kind", [0, 7, 16, 22, 255, -1, True, "GET", None, 1.0])
+@pytest.mark.parametrize("kind", [0, 7, 16, 29, 255, -1, True, "GET", None, 1.0])
 def test_an_unknown_kind_is_refused_with_the_request_id(kind: object) -> None:
     assert refused(frame(kind, ["a"])).request_id == ID
 
@@ -326,3 +326,40 @@ def test_the_topology_of_ten_thousand_nodes_fits_in_a_message() -> None:
         *wire.header(wire.MEMBERS, 7, (3, 4)), names, [f"tcp://{name}:7401" for name in names], *columns
     )
     assert wire.decode(wire.encode(members), Limits()) == members
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        (),
+        ([],),
+        ([1], 5),
+        ([1, -1], "a"),
+        ([1, 1.5], "a"),
+        (["1"], "a"),
+        ([True], "a"),
+        ("digests", "a"),
+        (7, "a"),
+    ],
+)
+def test_digests_are_numbers_of_64_bits_and_a_senders_name(body: tuple[object, ...]) -> None:
+    with pytest.raises(BadFrame) as caught:
+        wire.decode(frame(wire.DIGESTS, *body), LIMITS)
+    assert caught.value.request_id == ID
+
+
+@pytest.mark.parametrize(
+    ("versions", "fresh", "flags"),
+    [
+        ([-1], None, None),
+        ([1.5], None, None),
+        ([1, 2], None, None),
+        ([1], [-2], None),
+        ([1], None, ["gone"]),
+        ([1], [1, 2], None),
+    ],
+)
+def test_a_copy_has_a_version_and_times_as_they_are(versions: object, fresh: object, flags: object) -> None:
+    body = (["k"], [b"v"], [wire.FOREVER], versions, None, None, None, None, fresh, flags)
+    with pytest.raises(BadFrame):
+        wire.decode(frame(wire.COPY, *body), LIMITS)

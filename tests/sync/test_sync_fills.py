@@ -236,3 +236,50 @@ def test_a_fill_that_is_interrupted_goes_on_elsewhere_for_those_who_wait(cache: 
     assert found["follower"] == b"made"
     assert len(ran) == 2
     assert items.get("k") == b"made"
+
+
+def test_two_fills_that_ask_for_each_other_raise_in_threads_too(cache: SyncCache) -> None:
+    items = cache.group("items")
+    together = threading.Barrier(2)
+
+    def one() -> bytes:
+        together.wait(10)
+        return items.get_or_set("two", two)
+
+    def two() -> bytes:
+        together.wait(10)
+        return items.get_or_set("one", one)
+
+    found = in_threads(2, lambda n: items.get_or_set(("one", "two")[n], (one, two)[n]), within_s=10)
+    assert [type(error) for error in found] == [RecursiveFill, RecursiveFill]
+    assert items.get_or_set("one", lambda: b"made") == b"made"
+
+
+def test_a_refresh_inside_its_own_fill_raises_in_a_thread_too(cache: SyncCache) -> None:
+    @cache.group("items").cached(key="k")
+    def again() -> bytes:
+        return again.refresh()
+
+    for call in (again, again.refresh):
+        assert [type(error) for error in in_threads(1, lambda n, call=call: call(), within_s=10)] == [RecursiveFill]
+
+
+def test_who_asks_after_a_set_in_another_thread_is_not_given_what_began_before_it(cache: SyncCache) -> None:
+    items = cache.group("items")
+    began, gate = threading.Event(), threading.Event()
+    found: list[bytes] = []
+
+    def slow() -> bytes:
+        began.set()
+        gate.wait(10)
+        return b"old"
+
+    first = threading.Thread(target=lambda: found.append(items.get_or_set("k", slow)))
+    first.start()
+    began.wait(10)
+    items.set("k", b"set")
+    assert in_threads(1, lambda n: items.get_or_set("k", lambda: b"new"), within_s=10) == [b"set"]
+    gate.set()
+    first.join(10)
+    assert found == [b"old"]
+    assert items.get("k") == b"set"

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Callable
 from typing import Final, Literal, TypeAlias
 
-from zmcache.errors import ConfigError, MeshError
+from zmcache.errors import ConfigError, MeshError, ProtocolError
 
 OnError: TypeAlias = Literal["raise", "miss"]
 
@@ -21,23 +22,24 @@ _log = logging.getLogger("zmcache.cache")
 
 
 class Away:
-    """The choice of one connection, and its count of calls that failed so far."""
+    """The choice of one connection, and its count of calls that failed so far. ``clock`` is that by which its calls wait."""
 
-    def __init__(self, on_error: str) -> None:
+    def __init__(self, on_error: str, clock: Callable[[], float] = time.monotonic) -> None:
         """Raises `ConfigError` unless it is ``"raise"`` or ``"miss"``."""
         if on_error not in ("raise", "miss"):
             raise ConfigError(f"expected on_error 'raise' or 'miss', found {on_error!r}")
+        self.clock = clock
         self.is_miss = on_error == "miss"
         self.failures = 0
         self._logged_s = -math.inf
         self._logged_failures = 0
 
-    def note(self, group: str, error: MeshError) -> None:
+    def note(self, group: str, error: MeshError | ProtocolError) -> None:
         """A call has failed: raises ``error``, unless that is to be a miss."""
         self.failures += 1
         if not self.is_miss:
             raise error
-        now_s = time.monotonic()
+        now_s = self.clock()
         if now_s - self._logged_s >= LOG_PAUSE_S:
             count, self._logged_failures = self.failures - self._logged_failures, self.failures
             self._logged_s = now_s

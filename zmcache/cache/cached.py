@@ -11,7 +11,8 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 import msgspec
 
-from zmcache.cache.filling import Filling, Made
+from zmcache.cache.filling import Filling
+from zmcache.cache.made import Made
 from zmcache.cache.making import Making
 from zmcache.core.calls import Item
 from zmcache.core.keys import Keys
@@ -80,7 +81,7 @@ class Cached(Generic[P, R]):
         return await self._delete(self._keys.key_for(args, kwargs))
 
     async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Make the result of a call anew, now, and keep it."""
+        """Make the result of a call anew, now, and keep it. Raises what the function raises, whatever old result there is."""
         made = await self._filling.make_anew(self._keys.key_for(args, kwargs), self._filler(args, kwargs), self._how)
         return made.value  # type: ignore[no-any-return]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, Self, TypeVar, overload
 
 from zmcache.cache.away import Away
@@ -28,8 +30,9 @@ class Topology(NamedTuple):
 class Cache(ABC):
     """What `zmcache.connect` returns. Use it as ``async with``, or call `open` and `aclose`; from one event loop."""
 
-    def __init__(self, on_error: str = "raise") -> None:
-        self._away = Away(on_error)
+    def __init__(self, on_error: str = "raise", clock: Callable[[], float] = time.monotonic) -> None:
+        """``clock`` is that by which calls wait."""
+        self._away = Away(on_error, clock)
         self._raws: dict[str, Raw] = {}
         self._groups: dict[str, CacheGroup[bytes]] = {}
         self._others: list[CacheGroup[Any]] = []

@@ -7,7 +7,8 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from zmcache.cache.away import Away
 from zmcache.cache.cached import Cached
-from zmcache.cache.filling import Filling, Made
+from zmcache.cache.filling import Filling
+from zmcache.cache.made import Made
 from zmcache.cache.making import DEFAULT_LEASE_S, making
 from zmcache.cache.raw import Closed, Raw
 from zmcache.cache.writing import Writing
@@ -58,10 +59,11 @@ class CacheGroup(Writing[T]):
         ttl             how long it is kept; left out: the group's own.
         stale_ttl       how long beyond that it is still given while one caller makes it anew, in the background.
         stale_if_error  how long beyond its life it is given when making it anew fails.
-        lease           how long this caller may take; then another makes it. A little more than ``fill`` ever takes.
+        lease           how long this caller may take; then another makes it, too. A little more than ``fill`` ever takes.
         timeout         for each question to the cache; ``fill`` runs outside it, and so does waiting for another's.
 
-        Raises what ``fill`` raises, in every caller that waits for it here; `RecursiveFill` where it asks for its own key; `MeshError`.
+        Raises what ``fill`` raises, in every caller that waits for it here; `RecursiveFill` where it would wait for itself; `MeshError`.
+        What cannot be kept (too large, say) is given all the same, and logged.
         """
         return (await self._made(key, fill, how)).value
 
@@ -101,7 +103,7 @@ class CacheGroup(Writing[T]):
 
         key           a template of the parameters, ``"user:{user_id}"``, or a function of them. None: the function's name and all arguments.
         ignore        parameters that do not belong in the key, such as a session.
-        negative_ttl  how long a None is kept; 0: not at all; left out: like any other result.
+        negative_ttl  how long a None is kept; 0: not at all; left out: like any other result. Stale, it is given for as long again at most.
         condition     a result is kept only where ``condition(result)`` is true.
 
         The rest as in `get_or_set`. Raises `ConfigError` where no key can be made for every call.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, NoReturn, Protocol, TypeAlias
 
+from zmcache.cache.fences import Fences
 from zmcache.core.calls import Duration
 from zmcache.core.wire import Change, Limits
 from zmcache.errors import LifecycleError, ZmcacheError
@@ -30,6 +31,8 @@ class Raw(Protocol):
     name: str
     limits: Limits
     timeout_s: float
+    fences: Fences
+    """Told of every change that is made through here."""
 
     @property
     def get(self) -> Callable[[str, Duration | None], Awaitable[Row]]:
@@ -66,7 +69,7 @@ class Closed:
     """
 
     def __init__(self, raw: Raw) -> None:
-        self.name, self.limits, self.timeout_s = raw.name, raw.limits, raw.timeout_s
+        self.name, self.limits, self.timeout_s, self.fences = raw.name, raw.limits, raw.timeout_s, raw.fences
 
     async def get(self, *_: object, **__: object) -> NoReturn:
         """See `Raw`, and so all others that are awaited."""

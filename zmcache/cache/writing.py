@@ -65,7 +65,7 @@ class Writing(Reading[T]):
         return sum(how[1] == DONE for how in told if not isinstance(how, ZmcacheError))
 
     async def touch(self, key: str, *, ttl: Ttl = UNSET, timeout: Duration | None = None) -> bool:
-        """Give what is there another life from now on; whether it was there."""
+        """Give what is there another life from now on; whether it was there. A time in which it may be stale stays with it."""
         told = await self._told(Change(TOUCH, self._checked(key), b"", ttl_to_ms(ttl)), timeout)
         return told is not None and told[1] == DONE
 

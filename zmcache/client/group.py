@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+from zmcache.cache.fences import Fences
 from zmcache.cache.raw import Told
 from zmcache.client.asking import Asking
 from zmcache.client.bulk import discard, found_in
@@ -29,6 +30,7 @@ class ClientRaw:
         self.name = name
         self.limits = route.mesh.limits
         self.timeout_s = timeout_s
+        self.fences = Fences()
         self._clear = clear
         route = route.of(name)
         self._asking = Asking(name, route, timeout_s, on_unreachable)
@@ -93,14 +95,18 @@ class ClientRaw:
         """See `Raw.change`."""
         self._peeking.fence(change.key)
         errand = self._asking.begin(change, timeout)
+        status: int | None = None
         try:
-            return await errand[2]  # type: ignore[no-any-return]  # the future of a Told
+            told: Told = await errand[2]
+            status = told[1]
+            return told
         except (asyncio.CancelledError, DeadlineExceeded):
             if change.kind == FILL:
                 self._asking.forgo_fill(errand)
             raise
         finally:
             self._fence(change.key)
+            self.fences.changed(change, status)
 
     async def change_many(self, changes: Sequence[Change], timeout: Duration | None) -> list[Told | ZmcacheError]:
         """See `Raw.change_many`."""
@@ -120,6 +126,7 @@ class ClientRaw:
         finally:
             for change in changes:
                 self._fence(change.key)
+                self.fences.changed(change)
         return told
 
     def post(self, change: Change) -> None:
@@ -128,7 +135,10 @@ class ClientRaw:
 
     async def clear(self, timeout: Duration | None) -> None:
         """See `Raw.clear`."""
-        await self._clear(self.name, timeout)
+        try:
+            await self._clear(self.name, timeout)
+        finally:
+            self.fences.cleared()
 
     def _fence(self, key: str) -> None:
         self._asking.fence(key)

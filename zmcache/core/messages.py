@@ -173,10 +173,11 @@ class Changes(NamedTuple):
     """ADD, TOUCH, INCR, CAS, GETS, FILL, PUT, RELEASE, COPY or OFFER of many keys. What a kind does not need is b"" or 0. A value of None is None.
 
     ``ttls_ms`` as in a SET; of a FILL how long the lease is to last. ``tokens`` are what a GETS told, or what a lease was granted with; of a
-    FILL 1 asks for a new value even where there is a fresh one. Of a PUT, ``stale_ms`` is how long beyond its life the value may be given
-    while it is made anew, ``error_ms`` the same for when that fails, and ``took_ms`` how long it took to make. Of a COPY and an OFFER the
-    tokens are versions; of a COPY ``ttls_ms`` is how long it is kept at all, ``fresh_ms`` (None: as long) how long it is fresh, ``stale_ms``
-    how long it may be given from now on while it is made anew, and a flag may say that the key is gone.
+    FILL 1 asks for a new value even where there is a fresh one, and the token of a value for one in the place of that. Of a PUT, ``stale_ms``
+    is how long beyond its life the value may be given while it is made anew, ``error_ms`` the same for when that fails, and ``took_ms`` how
+    long it took to make. Of a COPY and an OFFER the tokens are versions; of a COPY ``ttls_ms`` is how long it is kept at all,
+    ``fresh_ms`` (None: as long) how long it is fresh, ``stale_ms`` how long it may be given from now on while it is made anew, and a flag
+    may say that the key is gone.
     """
 
     version: int

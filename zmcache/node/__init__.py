@@ -5,6 +5,10 @@ dispatch.py     requests from the wire to answers on the wire
 late.py         the positions of a request that could not be answered at once
 rows.py         what an answer says of each key, and how much of it fits a message
 membership.py   snapshots of the members to the ring in use
+handover.py     who is to hold something, and lacks it, is sent it: when, by whom, to whom
+comparing.py    what a peer lacks, found by digests; walking.py: over all that is held; sending.py: copies on their way
+doubt.py        what a node that was away waits for before it trusts what it holds
+usage.py        which keys are in use, told to who holds copies
 housekeeping.py its regular work, and how it notices that it stood still
 wiring.py       what a config names, made
 figures.py      its counters, by name

@@ -29,6 +29,7 @@ class Doubt:
         self._me = self_id
         self._loop = asyncio.get_running_loop()
         self._waiting: set[str] = set()
+        self._early: set[str] = set()  # who has said so before it was waited for
         self._timer: asyncio.TimerHandle | None = None
         self._on_given_up: Callable[[], None] = lambda: None
         self._over = asyncio.Event()
@@ -39,6 +40,10 @@ class Doubt:
         not know by themselves.
         """
         self._waiting = {peer for peer in self._serving() if self._can_answer(peer)}
+        if not ask:
+            # Who serves may have seen this node in its ring, and have been done, before this node has one itself.
+            self._waiting -= self._early
+        self._early.clear()
         self._on_given_up = on_given_up
         if self._timer is not None:
             self._timer.cancel()
@@ -55,6 +60,8 @@ class Doubt:
 
     def handed(self, peer: str) -> None:
         """From the dispatcher: ``peer`` has handed over all that it had for this node."""
+        if peer not in self._waiting:
+            self._early.add(peer)
         self._waiting.discard(peer)
         self._look()
 
@@ -87,7 +94,8 @@ class Doubt:
     def _asked(self, peer: str, future: asyncio.Future[Reply]) -> None:
         if not future.cancelled() and future.exception() is not None:
             # It cannot be reached, or does not know the question.
-            self.handed(peer)
+            self._waiting.discard(peer)
+            self._look()
 
     def _look(self) -> None:
         self._waiting = {peer for peer in self._waiting if self._can_answer(peer)}

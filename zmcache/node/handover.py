@@ -21,45 +21,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from array import array
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from zmcache.core import wire
-from zmcache.core.holding import BUCKETS, Holding, add_to, bucket_of, hash_key, no_digests
+from zmcache.core.holding import Holding, hash_key
 from zmcache.core.ring import JOINING, LEAVING, Ring
-from zmcache.errors import MeshError, ZmcacheError
+from zmcache.node.comparing import Comparing
 from zmcache.node.sending import Sending
-from zmcache.peers.channel import Channel
+from zmcache.node.walking import Handed, walk
 from zmcache.peers.mesh import Mesh
 
-_SLICE_KEYS: Final = 200  # about half a millisecond
-_PAUSE_S: Final = 0.001
-_QUESTION_S: Final = 60.0  # until who was asked for digests has walked over all that it holds
-_FRESH_S: Final = 2.0  # digests are told again, and not computed, for so long
-_OFFER_KEYS: Final = 500
+_TOLD_S: Final = 60.0
 
 _log = logging.getLogger("zmcache.node")
-
-
-class Handed(Protocol):
-    """What a group shows of what it holds."""
-
-    @property
-    def copies(self) -> int:
-        """How many nodes are to hold each key."""
-
-    def visit_held(self, cursor: int | None, limit: int) -> tuple[list[str], int | None]:
-        """The next keys that are held, or known to be deleted, and the cursor for the next call."""
-
-    def version_of(self, key: str) -> int:
-        """What is held of ``key``, or known of its delete."""
-
-    def copy_of(self, key: str) -> wire.Change | None:
-        """What is to be sent of ``key``."""
-
-    def let_go(self, *, everything: bool = False) -> None:
-        """Keep what is another's for a short time only."""
 
 
 class Handover:
@@ -79,15 +54,16 @@ class Handover:
         self._me = self_id
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._settled = self._let_go_for = Ring.EMPTY
+        self._settled = self._handed_for = self._let_go_for = Ring.EMPTY
         self._pairs: dict[str, bool] = {}  # peers that are to be compared with; whether they are to be told
-        self._digests: dict[str, tuple[Ring, float, dict[str, array[int]]]] = {}
         self._sending = Sending(mesh, rate_bytes=rate_bytes)
+        self._comparing = Comparing(mesh, groups, self_id, self._sending, clock)
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._task: asyncio.Task[None] | None = None
-        self.walks = self.compared = 0
+        self.walks = 0
+        self.took_s = 0.0
 
     # -- what happens ----------------------------------------------------------------------------------------------
 
@@ -118,7 +94,8 @@ class Handover:
             "handover.failed": sending.failed,
             "handover.under_way": float(not self._idle.is_set()),
             "handover.walks": self.walks,
-            "handover.compared": self.compared,
+            "handover.took_s": round(self.took_s, 3),
+            "handover.compared": self._comparing.compared,
         }
 
     async def aclose(self) -> None:
@@ -146,9 +123,13 @@ class Handover:
 
     async def _work_off(self) -> None:
         await self._settle()
-        while self._pairs and not self._work.is_set():
-            peer, tell = self._pairs.popitem()
-            await self._compare_with(peer, tell=tell)
+        if self._pairs and not self._work.is_set():
+            pairs, self._pairs = self._pairs, {}
+            joining = {member.node_id for member in self._mesh.ring.members if member.state == JOINING}
+            for peer in await self._comparing.compare_with(pairs):
+                # Who joins waits for that word, and may not have got it when its connection broke.
+                if pairs[peer] or peer in joining:
+                    self._tell(peer)
 
     # -- the ring has moved ----------------------------------------------------------------------------------------
 
@@ -158,15 +139,25 @@ class Handover:
             return
         members = self._mesh.ring.members
         joining = {member.node_id for member in members if member.state == JOINING} - {self._me}
-        if settled and (joining or not settled.places_as(target)):
+        moved = not settled.places_as(target)
+        if settled and (moved or (joining and target is not self._handed_for)):
             self.walks += 1
+            began_s = self._clock()
             leaving = {member.node_id for member in members if member.state == LEAVING}
             for name, group in self._groups.items():
                 if not await self._hand_over(name, group, target, joining, leaving):
                     return  # the ring has moved on: once more, from the same settled one
             await self._sending.wait_sent()
-        self._settled = target
-        for peer in joining:
+            self.took_s += self._clock() - began_s
+            if moved:
+                # The first holder of a key may not have had what the second has.
+                for peer in self._sharing():
+                    self._pairs.setdefault(peer, False)
+        self._settled = self._handed_for = target
+        failed = self._sending.take_failed()
+        for peer in failed:
+            self._pairs[peer] = peer in joining or self._pairs.get(peer, False)
+        for peer in joining - failed:
             self._tell(peer)
         # While somebody joins, this node still serves what it will not own any more.
         if target is self._mesh.ring and not self._let_go_for.places_as(target):
@@ -179,7 +170,7 @@ class Handover:
         """One group. False: the ring has moved on meanwhile."""
         before, after = Holding(self._settled, group.copies), Holding(target, group.copies)
         senders: dict[tuple[str, ...], str | None] = {}
-        async for key in self._walk(group):
+        async for key in walk(group):
             if self._mesh.next_ring is not target:
                 return False
             position = hash_key(key)
@@ -211,103 +202,18 @@ class Handover:
                 if self._reaches(peer):
                     await self._sending.add(peer, name, copy)
 
-    async def _walk(self, group: Handed) -> AsyncIterator[str]:
-        cursor: int | None = None
-        while True:
-            keys, cursor = group.visit_held(cursor, _SLICE_KEYS)
-            for key in keys:
-                yield key
-            if cursor is None:
-                return
-            await asyncio.sleep(_PAUSE_S)
-
-    # -- a peer is back --------------------------------------------------------------------------------------------
-
-    async def _compare_with(self, peer: str, *, tell: bool) -> None:
-        channel = self._mesh.channel_of(peer)
-        if channel is None or not channel.usable:
-            return
-        self.compared += 1
-        try:
-            for name, group in self._groups.items():
-                await self._compare_group(channel, name, group)
-            await self._sending.wait_sent()
-        except MeshError as error:
-            _log.info("what %s lacks was not handed over: %s", peer, error)
-            return
-        except ZmcacheError as error:
-            _log.warning("%s cannot be compared with: %s", peer, error)
-            return
-        if tell:
-            self._tell(peer)
-
-    async def _compare_group(self, channel: Channel, name: str, group: Handed) -> None:
-        peer = channel.name
-        differing = await self._differing(channel, name, group) if group.copies > 1 else frozenset[int]()
-        holding = Holding(self._mesh.next_ring, group.copies)
-        offers: list[str] = []
-        async for key in self._walk(group):
-            position = hash_key(key)
-            holders = holding.of(position)
-            # What this node is not to hold itself it kept in the peer's place.
-            if peer in holders and (self._me not in holders or bucket_of(position) in differing):
-                offers.append(key)
-                if len(offers) >= _OFFER_KEYS:
-                    await self._offer(channel, name, group, offers)
-                    offers = []
-        if offers:
-            await self._offer(channel, name, group, offers)
-        await self._sending.flush()
-
-    async def _differing(self, channel: Channel, name: str, group: Handed) -> frozenset[int]:
-        mine = (await self._all_digests(name, group)).get(channel.name) or no_digests()
-        deadline_s = self._mesh.clock() + _QUESTION_S
-        reply = await channel.query(
-            wire.DIGESTS, deadline_s, name, make=lambda header: wire.Digests(*header, mine.tolist(), self._me)
-        )
-        if not isinstance(reply, wire.Answer) or len(reply.statuses) != BUCKETS:
-            return frozenset(range(BUCKETS))
-        return frozenset(at for at, status in enumerate(reply.statuses) if status != wire.DONE)
-
-    async def _offer(self, channel: Channel, name: str, group: Handed, keys: list[str]) -> None:
-        versions = [group.version_of(key) for key in keys]
-        deadline_s = self._mesh.clock() + _QUESTION_S
-        nothing: list[bytes | None] = [None] * len(keys)
-        ttls = [wire.FOREVER] * len(keys)
-        reply = await channel.query(
-            wire.OFFER, deadline_s, name, make=lambda header: wire.Changes(*header, keys, nothing, ttls, versions)
-        )
-        if isinstance(reply, wire.Answer):
-            positions = range(len(keys)) if reply.positions is None else reply.positions
-            for at, status in zip(positions, reply.statuses, strict=True):
-                if status == wire.DONE and at < len(keys):
-                    await self._send(name, group, keys[at], [channel.name])
-
-    async def _all_digests(self, name: str, group: Handed) -> dict[str, array[int]]:
-        """Of each peer: digests of what it and this node are both to hold."""
-        ring = self._mesh.next_ring
-        known = self._digests.get(name)
-        if known is not None and known[0] is ring and self._clock() - known[1] < _FRESH_S:
-            return known[2]
-        holding = Holding(ring, group.copies)
-        found: dict[str, array[int]] = {}
-        async for key in self._walk(group):
-            version, position = group.version_of(key), hash_key(key)
-            holders = holding.of(position)
-            if version and self._me in holders:
-                for peer in holders:
-                    if peer != self._me:
-                        add_to(found.setdefault(peer, no_digests()), position, version)
-        self._digests[name] = ring, self._clock(), found
-        return found
+    def _sharing(self) -> list[str]:
+        """Whom this node holds anything together with."""
+        if all(group.copies == 1 for group in self._groups.values()):
+            return []
+        return [m.node_id for m in self._mesh.ring.members if m.state != LEAVING and m.node_id != self._me]
 
     async def compare(self, peer: str, name: str, theirs: list[int]) -> bytes:
-        """A status for each bucket of digests that a peer has sent: `DONE` where they are equal to those here."""
-        mine = (await self._all_digests(name, self._groups[name])).get(peer) or no_digests()
-        return bytes(wire.DONE if a == b else wire.KEPT for a, b in zip(mine, theirs, strict=True))
+        """See `Comparing.answer`."""
+        return await self._comparing.answer(peer, name, theirs)
 
     def _tell(self, peer: str) -> None:
         channel = self._mesh.channel_of(peer)
         if channel is not None:
-            told = channel.query(wire.HANDED, self._mesh.clock() + _QUESTION_S, self._me)
+            told = channel.query(wire.HANDED, self._mesh.clock() + _TOLD_S, self._me)
             told.add_done_callback(lambda future: future.cancelled() or future.exception())

@@ -142,8 +142,13 @@ class Membership:
                 if ring is not None and ring.epoch != self._mesh.ring.epoch and not self._closed:
                     self.rings_built += 1
                     states = Counter(member.state for member in ring.members)
-                    others = "".join(f", {states[state]} {state}," for state in (JOINING, LEAVING) if states[state])
-                    _log.info("ring of %d serving nodes%s at revision %d", states[SERVING], others, ring.epoch.revision)
+                    others = "".join(f", {states[state]} {state}" for state in (JOINING, LEAVING) if states[state])
+                    _log.info(
+                        "ring of %d serving nodes%s at revision %d",
+                        states[SERVING],
+                        others and others + ",",
+                        ring.epoch.revision,
+                    )
                     self._mesh.adopt(ring, next_ring)
                     self._adopted.set()
                     self._on_ring()

@@ -191,6 +191,7 @@ class Node:
         assert self._doubt is not None
         assert self._discovery is not None
         assert self._membership is not None
+        assert self._dispatcher is not None
         mine = self._mesh.ring.member(member.node_id)
         serving = member._replace(state=SERVING)
         if mine is None or mine.state != JOINING:
@@ -202,6 +203,8 @@ class Node:
             await self._doubt.wait_over()
             if given_up:
                 _log.warning("%s serves without having been handed over all that it is to hold", member.node_id)
+        # Before it is known: who hears of it asks at once.
+        self._dispatcher.serving = True
         try:
             await self._discovery.update(serving)
             await self._membership.wait_state(member.node_id, SERVING, _PUBLISHED_S)

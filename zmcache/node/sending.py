@@ -1,6 +1,6 @@
 """Copies on their way to peers, many in a message: so many bytes a second at the most, and so many messages on the way at once.
 
-What could not be sent is counted and forgotten here: who hands over begins again when the peer is back.
+What could not be sent is counted and forgotten here; who hands over hears which peers it was for (`take_failed`), and compares with them anew.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Sending:
         self._loop = asyncio.get_running_loop()
         self._batches: dict[tuple[str, str], tuple[list[wire.Change], list[int]]] = {}
         self._on_the_way: set[asyncio.Future[wire.Reply]] = set()
+        self._failed: set[str] = set()
         self._free_s = 0.0  # when the next byte may go, by the loop's time
         self.keys = self.bytes = self.failed = 0
 
@@ -54,6 +55,11 @@ class Sending:
         while self._on_the_way:
             await asyncio.wait(set(self._on_the_way))
 
+    def take_failed(self) -> set[str]:
+        """The peers that something did not reach since the last time it was asked."""
+        failed, self._failed = self._failed, set()
+        return failed
+
     async def _send(self, peer: str, group: str, copies: list[wire.Change], size_bytes: int) -> None:
         while len(self._on_the_way) >= _ON_THE_WAY:
             await asyncio.wait(set(self._on_the_way), return_when=asyncio.FIRST_COMPLETED)
@@ -64,20 +70,22 @@ class Sending:
         channel = self._mesh.channel_of(peer)
         if channel is None:
             self.failed += len(copies)
+            self._failed.add(peer)
             return
         answer = self._ask(channel, group, copies)
         self._on_the_way.add(answer)
-        answer.add_done_callback(lambda future: self._answered(future, len(copies), size_bytes))
+        answer.add_done_callback(lambda future: self._answered(future, peer, len(copies), size_bytes))
 
     def _ask(self, channel: Channel, group: str, copies: list[wire.Change]) -> asyncio.Future[wire.Reply]:
         return channel.query(
             wire.COPY, self._mesh.clock() + _ANSWER_S, group, make=lambda header: copies_message(header, copies)
         )
 
-    def _answered(self, answer: asyncio.Future[wire.Reply], keys: int, size_bytes: int) -> None:
+    def _answered(self, answer: asyncio.Future[wire.Reply], peer: str, keys: int, size_bytes: int) -> None:
         self._on_the_way.discard(answer)
         if answer.cancelled() or answer.exception() is not None or not isinstance(answer.result(), wire.Answer):
             self.failed += keys
+            self._failed.add(peer)
         else:
             self.keys += keys
             self.bytes += size_bytes

@@ -100,8 +100,16 @@ class RemotePeers:
 
     def is_in_charge(self, key: str, copies: int) -> bool:
         """See `zmcache.group.Peers`."""
-        first = self._reachable(self._mesh.ring, key, copies + _SPARES)[:copies]
-        return not self._mesh.ring or any(member.node_id == self._self_id for member in first)
+        mesh = self._mesh
+        return (
+            not mesh.ring
+            or self._is_among_first(mesh.ring, key, copies)
+            or (mesh.next_ring is not mesh.ring and self._is_among_first(mesh.next_ring, key, copies))
+        )
+
+    def _is_among_first(self, ring: Ring, key: str, copies: int) -> bool:
+        first = self._reachable(ring, key, copies + _SPARES)[:copies]
+        return any(member.node_id == self._self_id for member in first)
 
     def receivers(self, key: str, copies: int) -> Receivers:
         """See `zmcache.copying.Holders`."""
@@ -118,7 +126,8 @@ class RemotePeers:
                 mesh.channel_of(m.node_id) for m in self._reachable(mesh.next_ring, key, copies) if m.node_id != me
             ]
             beside = [channel for channel in joined if channel not in first]
-        return Receivers(first, spares, beside) if first or spares or beside else NOBODY
+        counts_self = len(first) < len(reachable[:copies]) or not reachable
+        return Receivers(first, spares, beside, counts_self) if first or spares or beside else NOBODY
 
     def _reachable(self, ring: Ring, key: str, n: int) -> list[Member]:
         """Those of the first ``n`` owners that can be reached, this node among them."""

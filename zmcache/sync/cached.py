@@ -8,8 +8,10 @@ from functools import partial, update_wrapper
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from zmcache.cache.cached import BoundCached, Cached, CachedStatistics
-from zmcache.cache.filling import Filling, Made
+from zmcache.cache.filling import Filling
+from zmcache.cache.made import Made
 from zmcache.cache.making import Making
+from zmcache.cache.underway import Runs, stand_in, standing_in
 from zmcache.core.calls import Item
 from zmcache.core.keys import Keys
 from zmcache.errors import ConfigError, RequestError
@@ -67,9 +69,7 @@ class SyncCached(Generic[P, R]):
     def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
         key = self._keys.key_for(args, kwargs)
         run = partial(self._function, *args, **kwargs)
-        made = self._bridge.run_lending(
-            lambda call: self._filling.make_anew(key, self._counted(call, working(self._filling, key, run)), self._how)
-        )
+        made = self._bridge.run_lending(lambda call: self._filling.make_anew(key, self._counted(call, run), self._how))
         return made.value  # type: ignore[no-any-return]
 
     def statistics(self) -> CachedStatistics:
@@ -87,19 +87,19 @@ class SyncCached(Generic[P, R]):
 
     def _get(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Made:
         key = self._keys.key_for(args, kwargs)
-        work = working(self._filling, key, partial(self._function, *args, **kwargs))
-        return self._bridge.run_lending(lambda call: self._got(call, key, work))
+        run = partial(self._function, *args, **kwargs)
+        return self._bridge.run_lending(lambda call: self._got(call, key, run))
 
     # Counted on the loop, where nobody counts at the same time.
 
-    async def _got(self, call: Call, key: str, work: Callable[[], Any]) -> Made:
+    async def _got(self, call: Call, key: str, run: Callable[[], Any]) -> Made:
         self._calls += 1
-        return await self._filling.get(key, self._counted(call, work), self._how)
+        return await self._filling.get(key, self._counted(call, run), self._how)
 
-    def _counted(self, call: Call, work: Callable[[], Any]) -> Callable[[], Any]:
+    def _counted(self, call: Call, run: Callable[[], Any]) -> Callable[[], Any]:
         async def fill() -> Any:
             self._fills += 1
-            return await call.lend(work)
+            return await lent(call, run)
 
         return fill
 
@@ -131,16 +131,16 @@ class BoundSyncCached(Generic[P, R]):
         return self._cached.statistics()
 
 
-def working(filling: Filling[Any], key: str, fill: Callable[[], Any]) -> Callable[[], Any]:
-    """``fill`` as a thread runs it: who asks for ``key`` in there is told so, since each call takes its thread's context to the loop."""
+async def lent(call: Call, fill: Callable[[], Any]) -> Any:
+    """What ``fill`` gives, run by a thread. It stands in the same fills there as here, since each call takes its thread's context to the loop."""
+    return await call.lend(partial(_work, standing_in(), fill))
 
-    def work() -> Any:
-        with filling.under_way(key):
-            value = fill()
-        if inspect.isawaitable(value):
-            if inspect.iscoroutine(value):
-                value.close()
-            raise RequestError("a function that makes a value gave something to await: that needs the async client")
-        return value
 
-    return work
+def _work(runs: Runs, fill: Callable[[], Any]) -> Any:
+    with stand_in(runs):
+        value = fill()
+    if inspect.isawaitable(value):
+        if inspect.iscoroutine(value):
+            value.close()
+        raise RequestError("a function that makes a value gave something to await: that needs the async client")
+    return value

@@ -15,7 +15,7 @@ from zmcache.core.keys import Keys
 from zmcache.core.wire import FROM_LOADER, IS_NONE
 from zmcache.errors import MeshError, RequestError
 from zmcache.sync.bridge import Bridge, Call
-from zmcache.sync.cached import SyncCached, working
+from zmcache.sync.cached import SyncCached, lent
 from zmcache.sync.documenting import documented_as
 
 T = TypeVar("T")
@@ -127,11 +127,11 @@ class SyncGroup(Generic[T]):
         lease: Duration = DEFAULT_LEASE_S,
         timeout: Duration | None = None,
     ) -> T:
-        work = self._checked(key, fill)
+        self._check(fill)
         return self._bridge.run_lending(
             lambda call: self._group.get_or_set(
                 key,
-                partial(call.lend, work),
+                partial(lent, call, fill),
                 ttl=ttl,
                 stale_ttl=stale_ttl,
                 stale_if_error=stale_if_error,
@@ -151,11 +151,11 @@ class SyncGroup(Generic[T]):
         lease: Duration = DEFAULT_LEASE_S,
         timeout: Duration | None = None,
     ) -> Item[T]:
-        work = self._checked(key, fill)
+        self._check(fill)
         return self._bridge.run_lending(
             lambda call: self._group.fetch_or_set(
                 key,
-                partial(call.lend, work),
+                partial(lent, call, fill),
                 ttl=ttl,
                 stale_ttl=stale_ttl,
                 stale_if_error=stale_if_error,
@@ -164,12 +164,11 @@ class SyncGroup(Generic[T]):
             )
         )
 
-    def _checked(self, key: str, fill: Callable[[], T]) -> Callable[[], T]:
+    def _check(self, fill: Callable[[], T]) -> None:
         if not callable(fill):
             raise RequestError(f"expected a function that makes the value, not {type(fill).__name__}")
         if inspect.iscoroutinefunction(fill):
             raise RequestError("the function that makes the value is an async def, which needs the async client")
-        return working(self._group._filling, key, fill)
 
     def cached(
         self,

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from ..errors import LoadgenError
-from . import cached, embedded, generator, million, network, policies, scale, thousand, threads
+from . import cached, copies, embedded, generator, million, network, policies, scale, thousand, threads
 from .drive import Effort
 from .goals import BY_NAME, GOALS, Row, unmeasured
 
@@ -40,6 +40,8 @@ SECTIONS: Final = (
     Section(("groups-100",), scale.many_groups),
     Section(("nodes-100",), scale.many_nodes),
     Section(("nodes-1000", "nodes-1000-memory", "new-ring"), thousand.nodes),
+    Section(("set-copies", "gets-copies"), copies.writes),
+    Section(("handover-rate", "handover-p99"), copies.handover),
     Section(("tool-rate",), generator.rate),
     Section(("tool-record",), generator.record),
     Section(("tool-memory",), generator.memory),

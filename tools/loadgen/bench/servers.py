@@ -53,11 +53,16 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def node(
-    groups: Mapping[str, Mapping[str, Any]], *, node_id: str = "bench", port: int | None = None, **config: object
+    groups: Mapping[str, Mapping[str, Any]],
+    *,
+    node_id: str = "bench",
+    port: int | None = None,
+    settings: Mapping[str, object] | None = None,
+    **config: object,
 ) -> AsyncIterator[Server]:
-    """``zmcache serve`` with these groups. Raises `NotMeasurable` when it does not start."""
+    """``zmcache serve`` with these groups, and ``settings`` of the node. Raises `NotMeasurable` when it does not start."""
     port = port or free_port()
-    settings = {"id": node_id, "listen": f"tcp://{LOOPBACK}:{port}", "drain_timeout": "0s"}
+    settings = {"id": node_id, "listen": f"tcp://{LOOPBACK}:{port}", "drain_timeout": "0s", **(settings or {})}
     with tempfile.TemporaryDirectory(prefix="zmcache-bench-") as folder:
         file = Path(folder) / "node.yaml"
         file.write_text(json.dumps({"cluster": "bench", "node": settings, "groups": groups, **config}))  # JSON is YAML
