@@ -164,7 +164,7 @@ class Node:
             on_back=lambda channel: self._on_back(channel),
         )
         self._mesh.copies = {name: group.copies for name, group in config.groups.items() if group.copies > 1}
-        self._peers = RemotePeers(self._mesh, node_id, self._clock)
+        self._peers = RemotePeers(self._mesh, node_id, self._clock, self._on_short)
         versions = Versions(node_id, self._wall_s(), time.monotonic)
         self._groups = make_groups(config, self._peers, self._deadlines, self._loaders, self._clock, versions)
         self._handover = Handover(self._mesh, self._groups, node_id, rate_bytes=float(config.node.handover_rate_bytes))
@@ -276,6 +276,8 @@ class Node:
             # A group closes its own; after a start that failed early there are loaders without one.
             if name not in self._groups:
                 await loader.aclose()
+        if self._peers is not None:
+            self._peers.background.close()
         if self._mesh is not None:
             self._mesh.close()
         if self._listener is not None:
@@ -383,11 +385,11 @@ class Node:
         if self._doubt is not None:
             self._doubt.handed(peer)
 
-    def compare(self, request: wire.Digests, answer: Callable[[bytes], None]) -> None:
+    def compare(self, request: wire.Digests, answer: Callable[[bytes], None]) -> bool:
         """See `zmcache.node.dispatch.Desk`."""
         handover = self._handover
         if handover is None or self._loop is None or len(self._comparing) >= _COMPARED_MOST:
-            return  # the asker's deadline tells it
+            return False
 
         async def compare() -> None:
             assert handover is not None
@@ -396,6 +398,7 @@ class Node:
         task = self._loop.create_task(compare(), name="zmcache compare")
         self._comparing.add(task)
         task.add_done_callback(self._comparing.discard)
+        return True
 
     def leave(self, *, anew: bool) -> bool:
         """See `zmcache.node.dispatch.Desk`."""
@@ -423,6 +426,11 @@ class Node:
     def _on_back(self, channel: Channel) -> None:
         if self._handover is not None and self._mesh is not None and self._mesh.channel_of(channel.name) is channel:
             self._handover.on_peer_back(channel.name)
+
+    def _on_short(self, peer: str) -> None:
+        # It lacks copies, though it was there all the time.
+        if self._handover is not None:
+            self._handover.on_peer_back(peer)
 
     def _on_lease_lost(self) -> None:
         self.lease_losses += 1

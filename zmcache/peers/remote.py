@@ -30,6 +30,7 @@ from zmcache.core.wire import (
     Change,
 )
 from zmcache.errors import PeerUnavailable, ZmcacheError, from_code
+from zmcache.peers.background import Background
 from zmcache.peers.batch import Batch, undone
 from zmcache.peers.channel import Channel
 from zmcache.peers.mesh import ATTEMPTS, Mesh
@@ -56,9 +57,16 @@ class _Errand:
 
 
 class RemotePeers:
-    """Asks over a mesh on behalf of node ``self_id``. ``clock`` is that of its groups: expiries are told by it."""
+    """Asks over a mesh on behalf of node ``self_id``. ``clock`` is that of its groups: expiries are told by it. ``on_short``: see `Background`."""
 
-    def __init__(self, mesh: Mesh, self_id: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        mesh: Mesh,
+        self_id: str,
+        clock: Callable[[], float] = time.monotonic,
+        on_short: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.background = Background(mesh.limits, on_short)
         self._clock = clock
         self._mesh = mesh
         self._self_id = self_id
@@ -138,11 +146,22 @@ class RemotePeers:
             if member.node_id == me or ((channel := mesh.channel_of(member.node_id)) is not None and channel.usable)
         ]
 
-    def copy(self, receiver: object, group: str, copy: Change, deadline_s: float, on_answer: Waiter) -> None:
+    def copy(
+        self,
+        receiver: object,
+        group: str,
+        copy: Change,
+        deadline_s: float,
+        on_answer: Waiter,
+        *,
+        background: bool = False,
+    ) -> None:
         """See `zmcache.copying.Holders`."""
         assert isinstance(receiver, Channel)
-        # Of nobody else, should this one fail: that is for who counts the copies.
-        self._send(_Errand(group, copy, deadline_s, on_answer, None, FORWARDED), receiver, attempt=ATTEMPTS)
+        waiter = self.background.waiter(receiver, copy, on_answer, background=background)
+        if waiter is not None:
+            # Of nobody else, should this one fail: that is for who counts the copies.
+            self._send(_Errand(group, copy, deadline_s, waiter, None, FORWARDED), receiver, attempt=ATTEMPTS)
 
     def ask_former(self, group: str, key: str, window_s: float, deadline_s: float, on_answer: Waiter) -> bool:
         """See `zmcache.group.Peers`."""
