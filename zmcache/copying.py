@@ -147,9 +147,7 @@ class _Write:
         copying.sent += 1
         on_answer = partial(self._answered, receiver, self._copy, counted)
         background = self._waiter is None or (counted and self._held >= self._wanted)
-        copying._holders.copy(
-            receiver, copying._group, self._copy, self._deadline_s, on_answer, background=background
-        )
+        copying._holders.copy(receiver, copying._group, self._copy, self._deadline_s, on_answer, background=background)
 
     def _answered(self, receiver: object, copy: Change, counted: bool, outcome: Outcome) -> None:
         if copy is not self._copy:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import msgpack
 import pytest
@@ -15,11 +13,8 @@ from mesh_fixture import took_less_than
 from zmcache.core import wire
 from zmcache.core.ring import Epoch
 from zmcache.core.wire import Limits
-from zmcache.deadlines import Deadlines
-from zmcache.errors import Busy, DeadlineExceeded, PeerUnavailable, ProtocolError, ZmcacheError
-from zmcache.peers.batch import Batch
-from zmcache.peers.channel import Channel, State
-from zmcache.transport.memory import MemoryNetwork, MemoryTransport
+from zmcache.errors import Busy, DeadlineExceeded, PeerUnavailable, ProtocolError
+from zmcache.peers.channel import State
 
 
 def test_no_connection_is_made_before_it_is_needed() -> None:

@@ -115,7 +115,9 @@ def test_a_process_that_is_stopped_every_other_50_ms_is_slow_and_does_not_flap()
     assert before or len(changes) > 1
 
 
-def test_one_that_becomes_slow_again_and_again_is_avoided_for_longer_each_time_and_never_longer_than_the_bound() -> None:
+def test_one_that_becomes_slow_again_and_again_is_avoided_for_longer_each_time_and_never_longer_than_the_bound() -> (
+    None
+):
     peers = Peers(3)
     waits = []
     for _ in range(7):

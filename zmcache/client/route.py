@@ -124,17 +124,14 @@ class AnyRoute:
     def channel(self, key: str) -> Channel:
         """Where to ask first: the next of those that are not slow, else of those that can be reached."""
         current = self._current
-        if current.collecting and current.preferred:
+        if current.collecting and current.usable:
             return current
-        found: Channel | None = None
-        for step in range(1, len(self._channels) + 1):
-            turn = (self._turn + step) % len(self._channels)
-            channel = self._channels[turn]
-            if channel.preferred or (channel.usable and found is None):
-                self._turn, found = turn, channel
-                if channel.preferred:
-                    break
-        self._current = found or self._channels[self._turn]
+        turns = [(self._turn + step) % len(self._channels) for step in range(1, len(self._channels) + 1)]
+        self._turn = next(
+            (turn for turn in turns if self._channels[turn].preferred),
+            next((turn for turn in turns if self._channels[turn].usable), turns[0]),
+        )
+        self._current = self._channels[self._turn]
         return self._current
 
     def channels(self, keys: list[str]) -> dict[Channel, list[str]]:

@@ -256,7 +256,9 @@ class Dispatcher:
                 if fills:
                     group.peek(get.keys[at], waiter, late.deadline_s, forwarded=forwarded)
                 else:
-                    flight = group.begin(get.keys[at], waiter, late.deadline_s, forwarded=forwarded, trace=trace)
+                    flight = group.begin(
+                        get.keys[at], waiter, late.deadline_s, forwarded=forwarded, trace=trace, source=peer
+                    )
                     late.joined(at, flight, waiter)
             if fills:
                 late.flush()

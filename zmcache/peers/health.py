@@ -9,9 +9,9 @@ States of a channel, and what a request meets in them:
     trial             it answers again: sent where nobody else can be asked, else as down
     closed            it fails
 
-A peer that was suspected, or lost its connection a second time within half a minute, is on trial first: it has to answer pings, one a beat, for `FIRST_S`,
-and for twice as long each time that it falls again soon after, `LONGEST_S` at the most; with time its falls are forgiven (`Backoff`). Silence begins the
-trial anew. So one that comes and goes is used less and less, and a restart or a broken cable costs nothing.
+A peer that was suspected, or lost its connection a second time within half a minute, is on trial first: it has to answer pings, one a beat, for
+`FIRST_S`, and for twice as long each time that it falls again soon after, `LONGEST_S` at the most; with time its falls are forgiven (`Backoff`).
+Silence begins the trial anew. So one that comes and goes is used less and less, and a restart or a broken cable costs nothing.
 
 This is what one node or client thinks of a peer. The others need not think the same: it only routes around, and who is a member is settled elsewhere.
 """

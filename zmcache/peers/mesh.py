@@ -63,7 +63,9 @@ class Mesh:
         self._channels: dict[str, Channel] = {}
         self._extra: dict[str, Channel] = {}
         self._loop = asyncio.get_running_loop()
-        self._own_loop = OwnLoop(self._loop, lambda: any(channel.health.pulse.waits for channel in self._all_channels()))
+        self._own_loop = OwnLoop(
+            self._loop, lambda: any(channel.health.pulse.waits for channel in self._all_channels())
+        )
         self._beat_timer: asyncio.TimerHandle | None = self._loop.call_later(BEAT_S, self._beat)
 
     def adopt(self, ring: Ring, next_ring: Ring | None = None) -> None:
