@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 COVERAGE := $(BIN)/python -m coverage
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check lint types imports coverage bench experiments format clean
+.PHONY: help setup demo test test-all simulate check lint types imports coverage bench experiments faults format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -33,6 +33,9 @@ test: $(STAMP) ## The tests (under five minutes)
 
 test-all: $(STAMP) ## All tests, those that take long included
 	$(BIN)/python -m pytest
+
+simulate: $(STAMP) ## Search simulated clusters for broken promises (HISTORIES=100000 FIRST=0), or replay one of them (SEED=n)
+	$(BIN)/python tests/simulation/simulate.py $(if $(SEED),--seed $(SEED),--histories $(or $(HISTORIES),100000) --first $(or $(FIRST),0))
 
 check: lint types imports coverage ## Ruff, mypy --strict, pyright, import-linter, and the tests with branch coverage
 
@@ -60,6 +63,9 @@ bench: $(STAMP) ## The measured table, against redis, memcached and plain ZeroMQ
 
 experiments: $(STAMP) ## What the cache is worth, as pictures in results/report.html (QUICK=1: a look; TRACES="FILE ...": for hit-rate)
 	$(BIN)/zmcache-loadgen experiment all $(if $(QUICK),--quick) $(addprefix --trace ,$(TRACES))
+
+faults: $(STAMP) ## The fault suite: real nodes killed, stopped, cut off (some twelve minutes); writes results/faults.json (ONLY=NAME,NAME; SEED=7)
+	PYTHONPATH=tests $(BIN)/python -m faults $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED))
 
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix-only --quiet .

@@ -28,6 +28,7 @@ class FakeNode:
         self.queries = 0
         self.handle: Handler = lambda peer, request: None
         self.topology: Callable[[bytes, int], None] = self.send_members
+        self.pong: Callable[[bytes, int], None] = self.send_pong
         self._listener = MemoryTransport(network).listen(f"mem://{name}", self._on_frame)
 
     @property
@@ -44,6 +45,10 @@ class FakeNode:
         head = (wire.VERSION, wire.MEMBERS, request_id, 0, *self.header, 0, "")
         columns = list(zip(*[member[:5] for member in self.members], strict=True)) or [()] * 5
         self.send(peer, wire.encode(wire.Members(*head, *map(list, columns))))
+
+    def send_pong(self, peer: bytes, request_id: int) -> None:
+        """The answer to PING."""
+        self.send(peer, wire.encode(wire.Query(wire.VERSION, wire.PONG, request_id, 0, *self.header, 0, "")))
 
     def answer(
         self, peer: bytes, request_id: int, *rows: Any, positions: list[int] | None = None, **changes: Any
@@ -63,9 +68,7 @@ class FakeNode:
     def _on_frame(self, peer: bytes, frame: bytes) -> None:
         request = wire.decode(frame, Limits())
         if request.kind == wire.PING:
-            self.send(
-                peer, wire.encode(wire.Query(wire.VERSION, wire.PONG, request.request_id, 0, *self.header, 0, ""))
-            )
+            self.pong(peer, request.request_id)
         elif request.kind == wire.TOPOLOGY:
             self.queries += 1
             self.topology(peer, request.request_id)

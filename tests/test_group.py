@@ -39,6 +39,7 @@ class Peers:
         self.ring_token: object = object()
         self.ours = "mine"
         self.asked: list[tuple[str, Waiter]] = []
+        self.until_s: list[float] = []
         self.written: list[tuple[int, str, bytes | None, Waiter]] = []
         self.standing_in = False
         self.given_up: list[object] = []
@@ -72,11 +73,14 @@ class Peers:
     ) -> None:
         raise AssertionError("nobody was to be sent a copy")
 
-    def ask_former(self, group: str, key: str, window_s: float, deadline_s: float, on_answer: Waiter) -> bool:
+    def ask_former(
+        self, group: str, key: str, copies: int, window_s: float, deadline_s: float, on_answer: Waiter
+    ) -> bool:
         return False
 
     def ask(self, group: str, key: str, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
         self.asked.append((key, on_answer))
+        self.until_s.append(deadline_s)
         return key
 
     def change(self, group: str, change: Change, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:

@@ -12,7 +12,7 @@ from test_group import Bench, bench_test
 
 from zmcache.core.flight import Outcome, failure
 from zmcache.core.wire import DELETE, DONE, FROM_OWNER, NO_SUCH_KEY, SET, Change
-from zmcache.errors import Busy, OutcomeUnknown, PeerUnavailable, ZmcacheError
+from zmcache.errors import Busy, DeadlineExceeded, OutcomeUnknown, PeerUnavailable, ZmcacheError
 
 GONE = failure(PeerUnavailable("gone"))
 STORED = Outcome(None, DONE, 0.0)
@@ -240,3 +240,41 @@ def test_what_the_ring_moves_away_lives_on_briefly_and_what_stays_for_as_long_as
         assert (bench.held("mine-1"), bench.held("mine-2")) == (None, b"v")
 
     bench_test(test, moved_ttl_s=10.0)
+
+
+# -- questions whose time is over ----------------------------------------------------------------------------------
+
+
+def test_who_joins_a_question_late_is_asked_for_anew_when_its_time_is_over() -> None:
+    async def test(bench: Bench) -> None:
+        first: list[Outcome] = []
+        hurried = first.append
+        flight = bench.group.begin("theirs", hurried, bench.loop.time(), forwarded=False)
+        _, second = bench.begin("theirs")
+        (_, answer), (until_s,) = bench.peers.asked.pop(), bench.peers.until_s
+        await asyncio.sleep(max(0.0, until_s - bench.loop.time()))
+        answer(failure(DeadlineExceeded("no answer within the deadline")))
+        flight.leave(hurried)  # whose time it was
+        await eventually(lambda: bool(bench.peers.asked))
+        assert (first, second) == ([], [])
+        bench.peers.asked.pop()[1](Outcome(b"theirs", FROM_OWNER, math.inf))
+        assert [outcome.value for outcome in second] == [b"theirs"]
+        assert first == []
+
+    bench_test(test, load_timeout_s=0.02)
+
+
+def test_a_question_that_nobody_waits_for_any_more_is_not_asked_anew() -> None:
+    async def test(bench: Bench) -> None:
+        outcomes: list[Outcome] = []
+        waiter = outcomes.append
+        flight = bench.group.begin("theirs", waiter, bench.loop.time(), forwarded=False)
+        (_, answer), (until_s,) = bench.peers.asked.pop(), bench.peers.until_s
+        await asyncio.sleep(max(0.0, until_s - bench.loop.time()))
+        answer(failure(DeadlineExceeded("no answer within the deadline")))
+        flight.leave(waiter)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert (bench.peers.asked, outcomes) == ([], [])
+
+    bench_test(test, load_timeout_s=0.02)

@@ -6,12 +6,23 @@ A hit returns without suspending. Only a miss makes a future, and its deadline i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar, overload
 
-from zmcache.core.calls import DEFAULT_TIMEOUT_S, SOURCES, UNSET, Duration, Item, Ttl, check_timeout, ttl_to_ms
+from zmcache.core.calls import (
+    DEFAULT_TIMEOUT_S,
+    SOURCES,
+    UNSET,
+    Duration,
+    Item,
+    Ttl,
+    check_timeout,
+    many_keys,
+    ttl_to_ms,
+)
 from zmcache.core.flight import Flight, Outcome, Waiter, failure
 from zmcache.core.marks import ABSENT, Held
 from zmcache.core.settings import GroupSettings
@@ -102,8 +113,10 @@ class Group(LocalGroup):
         return Item(outcome.value, ttl_s, SOURCES[outcome.status])
 
     async def get_many(self, keys: Iterable[str], *, timeout: Duration | None = None) -> dict[str, bytes | None]:
-        """The values of those keys that exist. Raises `PartialResult`, with what was found, when some keys failed."""
-        wanted = list(dict.fromkeys(keys))
+        """The values of those keys that exist. Raises `PartialResult`, with what was found, when some keys failed, and `InvalidKey`."""
+        wanted = many_keys(keys)
+        with contextlib.suppress(TypeError):  # not even hashable; below it is told what it is instead of text
+            wanted = list(dict.fromkeys(wanted))
         values: dict[str, bytes | None] = {}
         errors: dict[str, ZmcacheError] = {}
         for key, outcome in zip(wanted, await self.outcomes(wanted, timeout), strict=True):
@@ -131,14 +144,19 @@ class Group(LocalGroup):
         check_key(key, self.limits.key_bytes)
         return (await self.changed(Change(DELETE, key), timeout)).status == DONE
 
-    def _check_loop(self) -> None:
+    def check_loop(self) -> None:
+        """Raises `LifecycleError` anywhere but in its own event loop."""
         # A hit is given anywhere; what needs the node's sockets and timers would hang in a loop that does not serve them.
-        if asyncio.get_running_loop() is not self._loop:
-            raise LifecycleError("the node belongs to another event loop, or to the process before the fork")
+        try:
+            here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:  # in a child forked inside the loop
+            here = False
+        if not here:
+            raise LifecycleError("it belongs to another event loop, or to the process before a fork; make one in each")
 
     async def changed(self, change: Change, timeout: Duration | None) -> Outcome:
         """Carry out a change whose arguments have been checked. Raises what it failed with."""
-        self._check_loop()
+        self.check_loop()
         deadline_s = self._loop.time() + (DEFAULT_TIMEOUT_S if timeout is None else check_timeout(timeout))
         future: asyncio.Future[Outcome] = self._loop.create_future()
         waiter = _once(future)
@@ -167,7 +185,7 @@ class Group(LocalGroup):
             known = self.found(key, held, expires_at_s, now_s, hot=bool(from_hot), fills=True)
         if known is not None:
             return known
-        self._check_loop()
+        self.check_loop()
         deadline_s = self._loop.time() + timeout
         future: asyncio.Future[Outcome] = self._loop.create_future()
         self.peek(key, _once(future), deadline_s, forwarded=False)
@@ -183,6 +201,7 @@ class Group(LocalGroup):
 
     async def cleared(self, timeout: float) -> None:
         """Empty what is here of the group. Raises `DeadlineExceeded`."""
+        self.check_loop()
         future: asyncio.Future[Outcome] = self._loop.create_future()
         waiter = _once(future)
         self.clear(lambda: waiter(Outcome(None, DONE, 0.0)))
@@ -211,7 +230,7 @@ class Group(LocalGroup):
     async def _fill(
         self, keys: list[str], outcomes: list[Outcome | None], missing: list[int], deadline_s: float
     ) -> None:
-        self._check_loop()
+        self.check_loop()
         future: asyncio.Future[Outcome] = self._loop.create_future()
         left = len(missing)
 

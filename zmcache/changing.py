@@ -99,8 +99,8 @@ class Changing:
         held, expires_at_s = entry
         if isinstance(held, bytes):
             return held, expires_at_s
-        mark = read_mark(held)
-        return (mark.value, min(mark.fresh_until_s, expires_at_s)) if now_s < mark.fresh_until_s else None
+        mark = read_mark(held, expires_at_s)
+        return (mark.value, mark.fresh_until_s) if now_s < mark.fresh_until_s else None
 
     def _store_value(self, value: bytes | None, change: Change) -> Outcome:
         life_s = self._lives.of_set(change.ttl_ms, briefly=self._is_brief(change.key))

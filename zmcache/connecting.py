@@ -25,7 +25,7 @@ def connect(
     limits: Limits | None = None,
 ) -> Cache:
     """A cache at ``address``: in this process (``mem://``), or a cluster (``zmcache://host:port,host:port``, or ``ipc://path``), by any of its
-    nodes. The calls are the same. No I/O happens before ``async with``.
+    nodes. The calls are the same. No I/O happens before ``async with``; groups may be named, and functions decorated, before it.
 
     timeout          seconds (or text, "50ms") that a call may take in all, a load by the owner included; each call can say otherwise. Default: 3.
     connect_timeout  seconds to find the first node that answers. Default: 5.

@@ -16,10 +16,10 @@
     |  |- PeerUnavailable          (peer): nobody answers at that address
     |  |- Busy                     shed on purpose, before any work was done
     |  |- DeadlineExceeded         the call's own time is up
-    |  `- OutcomeUnknown           it may or may not have been done
-    |     `- TooFewCopies          (held, wanted): it was done, and fewer nodes hold it than were to
+    |  |- OutcomeUnknown           it may or may not have been done
+    |  |  `- TooFewCopies          (held, wanted): it was done, and fewer nodes hold it than were to
+    |  `- ProtocolError            theirs: bytes that no correct peer of this version sends
     |- DiscoveryError              etcd cannot be reached, or refuses
-    |- ProtocolError               theirs: bytes that no correct peer sends
     |- PartialResult               some keys of a get_many failed: (values, errors)
     `- LifecycleError              ours: closed, wrong event loop, used after a fork
 
@@ -158,14 +158,14 @@ class TooFewCopies(OutcomeUnknown):
         self.held, self.wanted = held, wanted
 
 
-class DiscoveryError(ZmcacheError):
-    """The membership service cannot be reached or refuses."""
-
-
-class ProtocolError(ZmcacheError):
-    """Bytes that no correct peer of this version sends."""
+class ProtocolError(MeshError):
+    """Bytes that no correct peer of this version sends. For who asked, a node that cannot be used now, like one that does not answer."""
 
     code = 128
+
+
+class DiscoveryError(ZmcacheError):
+    """The membership service cannot be reached or refuses."""
 
 
 class LifecycleError(ZmcacheError):

@@ -71,7 +71,7 @@ from zmcache.core.wire import (
     Change,
     Limits,
 )
-from zmcache.errors import Busy, PeerUnavailable
+from zmcache.errors import Busy, DeadlineExceeded, PeerUnavailable
 from zmcache.leasing import Leasing
 from zmcache.loading import Loader, Loading
 
@@ -115,10 +115,11 @@ class Peers(Holders, Protocol):
     def is_in_charge(self, key: str, copies: int) -> bool:
         """Whether it is one of those ``copies`` who hold ``key`` while some of them cannot be reached."""
 
-    def ask_former(self, group: str, key: str, window_s: float, deadline_s: float, on_answer: Waiter) -> bool:
-        """Where ``key`` was another node's ``window_s`` ago, or others may hold what this node lacks: ask for what is there.
-
-        False: nobody was asked.
+    def ask_former(
+        self, group: str, key: str, copies: int, window_s: float, deadline_s: float, on_answer: Waiter
+    ) -> bool:
+        """Where others may hold what is missing here, ask them, one after another, for what they have of ``key``: those who held it ``window_s``
+        ago, who may have been written to while this node was away, and its owners where it is none of this node's. False: nobody was asked.
         """
 
     def ask(self, group: str, key: str, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
@@ -209,7 +210,7 @@ class LocalGroup:
             return Outcome(held, FROM_HOT if hot else FROM_OWNER, expires_at_s)
         if held is ABSENT:
             return None if fills else Outcome(None, NO_SUCH_KEY, expires_at_s)
-        mark = read_mark(held)
+        mark = read_mark(held, expires_at_s)
         if not fills and not hot and self._loading is not None:
             self._refresh_early(key, mark, now_s)
         return self._leasing.of_mark(key, mark, now_s, hot=hot, fills=fills)
@@ -282,10 +283,10 @@ class LocalGroup:
         if known is not None:
             self._loads.land(flight, known)
             return
-        window_s = self.settings.moved_ttl_s
+        copies, window_s = self.settings.copies, self.settings.moved_ttl_s
         until_s = self._loop.time() + self.settings.load_timeout_s
         if not self._peers.ask_former(
-            self.name, flight.key, window_s, until_s, lambda o: self._peeked(flight, o, source)
+            self.name, flight.key, copies, window_s, until_s, lambda outcome: self._peeked(flight, outcome, source)
         ):
             self._load_now(flight, deadline_s, source)
 
@@ -370,10 +371,23 @@ class LocalGroup:
 
     def _ask(self, flight: Flight, deadline_s: float) -> None:
         # The flight outlives its first caller's deadline: who joins later may have more time.
-        until_s = max(deadline_s, self._clock() + self.settings.load_timeout_s)
-        flight.token = self._peers.ask(
-            self.name, flight.key, until_s, lambda outcome: self._answered(flight, outcome), flight.trace
-        )
+        until_s = max(deadline_s, self._loop.time() + self.settings.load_timeout_s)
+
+        def answered(outcome: Outcome) -> None:
+            if isinstance(outcome.error, DeadlineExceeded) and self._loop.time() >= until_s:
+                # Once those whose time is up as well have left.
+                self._loop.call_soon(self._ask_on, flight, outcome)
+            else:
+                self._answered(flight, outcome)
+
+        flight.token = self._peers.ask(self.name, flight.key, until_s, answered, flight.trace)
+
+    def _ask_on(self, flight: Flight, late: Outcome) -> None:
+        """The question's time is over, and so its first caller's. Who joined later has a time of its own, and leaves when that is up."""
+        if len(flight):
+            self._ask(flight, 0.0)
+        else:
+            self._asks.land(flight, late)
 
     def _answered(self, flight: Flight, outcome: Outcome) -> None:
         if isinstance(outcome.error, PeerUnavailable) and not flight.landed and len(flight):
@@ -516,7 +530,7 @@ class LocalGroup:
 
     def _gets(
         self, key: str, waiter: Waiter, deadline_s: float, *, forwarded: bool, trace: str | None
-    ) -> Flight | None:
+    ) -> Leavable | None:
         entry = self.lookup(key)
         known = None if entry is None else self.found(key, *entry, self._clock(), hot=False)
 
@@ -528,9 +542,7 @@ class LocalGroup:
         if known is not None:
             told(known)
             return None
-        # Its waiter is `told`, so nobody can leave by the name of ``waiter``: it lasts as long as the load may.
-        self.begin(key, told, deadline_s, forwarded=True, trace=trace)
-        return None
+        return _Joined(self.begin(key, told, deadline_s, forwarded=True, trace=trace), told)
 
     def fence(self, key: str) -> None:
         """No flight or fill that began before this moment stores its result, and no copy of the key stays."""
@@ -638,6 +650,19 @@ class LocalGroup:
         self._leasing.close()
         self._asks.land_all(stopping)
         self._loads.land_all(stopping)
+
+
+class _Joined:
+    """The way out of a flight that was joined by another waiter than the one who leaves."""
+
+    __slots__ = ("_flight", "_joined_by")
+
+    def __init__(self, flight: Flight, joined_by: Waiter) -> None:
+        self._flight, self._joined_by = flight, joined_by
+
+    def leave(self, waiter: Waiter) -> None:
+        """Stop waiting; no effect after the answer."""
+        self._flight.leave(self._joined_by)
 
 
 class _Asked:

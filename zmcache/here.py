@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import Final
 
 from zmcache.cache.fences import Fences
+from zmcache.cache.lanes import get_in_lanes, keys_at_once, patiently
 from zmcache.cache.raw import Row, Told
 from zmcache.calls import Group
-from zmcache.core.calls import DEFAULT_TIMEOUT_S, Duration, check_timeout
+from zmcache.core.calls import DEFAULT_TIMEOUT_S, Duration, check_timeout, many_keys
 from zmcache.core.flight import Outcome
-from zmcache.core.wire import Change
-from zmcache.errors import PartialResult, ZmcacheError
+from zmcache.core.wire import FILL, Change, check_key
+from zmcache.errors import LifecycleError, PartialResult, ZmcacheError
+
+_SLICE: Final = 500  # a few milliseconds
 
 
 class Here:
@@ -32,11 +37,13 @@ class Here:
 
     async def get(self, key: str, timeout: Duration | None) -> Row:
         """See `Raw.get`."""
+        self._group.check_loop()
         outcome = (await self._group.outcomes([key], self._timeout(timeout)))[0]
         return self._row(outcome)
 
     async def peek(self, key: str, timeout: Duration | None) -> Row:
         """See `Raw.peek`."""
+        self._group.check_loop()
         return self._row(await self._group.peeked(key, self._timeout(timeout)))
 
     def forgo(self, key: str) -> None:
@@ -46,16 +53,33 @@ class Here:
         self, keys: Iterable[str], timeout: Duration | None
     ) -> tuple[dict[str, bytes | None], dict[str, ZmcacheError]]:
         """See `Raw.get_many`."""
+        self._group.check_loop()
+        wanted, most = many_keys(keys), keys_at_once(self.limits)
+        if len(wanted) <= most:
+            return await self._get_some(wanted, self._timeout(timeout))
+        for key in wanted:
+            check_key(key, self.limits.key_bytes)
+        wanted = list(dict.fromkeys(wanted))
+        return await get_in_lanes(wanted, most, self._get_some, self._timeout(timeout))
+
+    async def _get_some(
+        self, keys: list[str], timeout_s: float
+    ) -> tuple[dict[str, bytes | None], dict[str, ZmcacheError]]:
         try:
-            return await self._group.get_many(keys, timeout=self._timeout(timeout)), {}
+            return await self._group.get_many(keys, timeout=timeout_s), {}
         except PartialResult as partial:
             return partial.values, partial.errors
 
     async def change(self, change: Change, timeout: Duration | None) -> Told:
         """See `Raw.change`."""
+        if change.kind == FILL:
+            return await patiently(partial(self._change, change), self._timeout(timeout))
+        return await self._change(change, self._timeout(timeout))
+
+    async def _change(self, change: Change, timeout_s: float) -> Told:
         outcome: Outcome | None = None
         try:
-            outcome = await self._group.changed(change, self._timeout(timeout))
+            outcome = await self._group.changed(change, timeout_s)
         finally:
             self.fences.changed(change, None if outcome is None else outcome.status)
         value, status, life_ms = self._row(outcome)
@@ -63,11 +87,19 @@ class Here:
 
     async def change_many(self, changes: Sequence[Change], timeout: Duration | None) -> list[Told | ZmcacheError]:
         """See `Raw.change_many`."""
-        told = await asyncio.gather(*(self.change(change, timeout) for change in changes), return_exceptions=True)
-        for how in told:
-            if isinstance(how, BaseException) and not isinstance(how, ZmcacheError):
-                raise how
-        return told  # type: ignore[return-value]  # what else there may be was raised
+        timeout_s = self._timeout(timeout)
+        told: list[Told | ZmcacheError] = []
+        for at, change in enumerate(changes):
+            # One after the other: what is in this process is done at once. The loop has others to serve.
+            if at % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)
+            try:
+                told.append(await self.change(change, timeout_s))
+            except LifecycleError:
+                raise
+            except ZmcacheError as error:
+                told.append(error)
+        return told
 
     def post(self, change: Change) -> None:
         """See `Raw.post`."""

@@ -72,7 +72,9 @@ class Alone:
         """There is nobody to send anything to."""
         on_answer(failure(PeerUnavailable("there is no other node")))
 
-    def ask_former(self, group: str, key: str, window_s: float, deadline_s: float, on_answer: Waiter) -> bool:
+    def ask_former(
+        self, group: str, key: str, copies: int, window_s: float, deadline_s: float, on_answer: Waiter
+    ) -> bool:
         """There was nobody."""
         return False
 
@@ -107,12 +109,10 @@ class InProcess(Cache):
         on_error: str = "raise",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(on_error, clock)
+        super().__init__(on_error, limits or Limits(), check_timeout(timeout), clock)
         self._settings = settings or GroupSettings()
         self._groups_settings = dict(groups or {})
         self._loaders = dict(loaders or {})
-        self._limits = limits or Limits()
-        self._timeout_s = check_timeout(timeout)
         self._clock = clock
         self._made: dict[str, Group] = {}
         self._deadlines: Deadlines | None = None

@@ -47,6 +47,7 @@ DEFAULT_LEASE_S: Final = 10.0
 MAX_LEASE_S: Final = 3600.0
 # Of the time that an asker has: an answer has to be back before the asker gives up.
 _PATIENCE: Final = 2 / 3
+_PURGE_PAUSE_S: Final = 0.1
 
 
 class Values(Protocol):
@@ -112,6 +113,7 @@ class Leasing:
         self._leases: Leases[Waiting] = Leases(tokens.__next__)
         self._timers: dict[str, Timer] = {}
         self._closed = False
+        self._purge_again_s = -math.inf
         self.granted = self.expired = self.overtaken = 0
 
     def __len__(self) -> int:
@@ -153,7 +155,7 @@ class Leasing:
         entry = self._values.lookup(key)
         if entry is not None and entry[0] is not ABSENT:
             held, expires_at_s = entry
-            mark = Marked(held, expires_at_s) if isinstance(held, bytes) else read_mark(held)
+            mark = Marked(held, expires_at_s) if isinstance(held, bytes) else read_mark(held, expires_at_s)
             outcome = self.of_mark(key, mark, now_s, hot=False, fills=True)
             if outcome is not None and outcome.status != DUE and not _is_unwanted(mark, waiting.change):
                 waiting.waiter(outcome)
@@ -179,6 +181,10 @@ class Leasing:
 
     def _purge(self, now_s: float) -> None:
         """Leases whose holders have died and that nobody has asked for since."""
+        # All are looked at: thousands who are refused at one moment must not each do that.
+        if now_s < self._purge_again_s:
+            return
+        self._purge_again_s = now_s + _PURGE_PAUSE_S
         for key in self._leases.keys():  # noqa: SIM118  # a copy
             if self._leases.of(key, now_s) is None and not self._leases.waiters(key):
                 self._leases.drop(key)

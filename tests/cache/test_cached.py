@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from cache_worlds import World, in_each_world
 from eventually import eventually
 
 import zmcache
-from zmcache.errors import ConfigError, InvalidKey, RecursiveFill
+from zmcache.errors import ConfigError, InvalidKey, RecursiveFill, RequestError
 
 
 @in_each_world
@@ -69,8 +71,12 @@ async def test_none_is_kept_as_long_as_is_said(world: World) -> None:
         return find
 
     like_any, never, shortly = lookup("any"), lookup("never", negative_ttl=0), lookup("short", negative_ttl=50)
+    spelled = [lookup("spelled", negative_ttl=none) for none in ("0s", "0", timedelta(0), 0.0)]
     for _ in range(3):
         assert await like_any("k") is await never("k") is await shortly("k") is None
+        for none in spelled:
+            assert await none("k") is None
+    assert ran.count("spelled") == 12
     assert ran.count("any") == ran.count("short") == 1
     assert ran.count("never") == 3
     item = await world.one.fetch("short:k")
@@ -122,6 +128,22 @@ async def test_a_function_that_asks_for_its_own_result_raises_instead_of_hanging
         await asyncio.wait_for(same(1), 2)
 
 
+def test_a_bound_method_looks_like_the_function_it_was_made_of() -> None:
+    class Shop:
+        @zmcache.connect("mem://").group("items").cached(key="price:{item}", ignore=("self", "currency"))
+        async def price(self, item: int, currency: str = "EUR") -> bytes:
+            """What it costs."""
+            return b""
+
+    bound = Shop().price
+    assert asyncio.iscoroutinefunction(bound)
+    assert inspect.iscoroutinefunction(bound) or sys.version_info < (3, 12)
+    assert (bound.__name__, bound.__qualname__, bound.__module__, bound.__doc__) == (
+        "price", Shop.price.__qualname__, __name__, "What it costs.",
+    )  # fmt: skip
+    assert str(inspect.signature(bound)) == "(item: 'int', currency: 'str' = 'EUR') -> 'bytes'"
+
+
 @in_each_world
 async def test_a_method_is_kept_by_what_its_key_says_of_its_object(world: World) -> None:
     ran: list[tuple[str, int]] = []
@@ -167,6 +189,9 @@ def test_what_cannot_be_kept_is_refused_where_it_is_decorated() -> None:
             with pytest.raises(ConfigError, match="method"):
                 items.cached()(Method.get)
             plain = items.cached()(two)
+            for timeout in (-1, 0, float("nan"), "x", True):
+                with pytest.raises(RequestError, match="timeout"):
+                    items.cached(timeout=timeout)
             unkeyed: Any = object()
             with pytest.raises(InvalidKey, match="'b'"):
                 await plain(1, unkeyed)

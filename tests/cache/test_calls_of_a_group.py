@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 from cache_worlds import World, in_each_world
 from eventually import eventually
+from mesh_fixture import Cluster, mesh_test
+from scripted_loader import ScriptedLoader, value_of
 
 import zmcache
 from zmcache.errors import InvalidKey, InvalidTtl, InvalidValue, LifecycleError, RequestError, ValueTooLarge
+from zmcache.inprocess import InProcess
 
 
 @in_each_world
@@ -37,6 +40,55 @@ async def test_none_is_a_value_and_not_a_miss(world: World) -> None:
     assert value is None
     assert await world.one.cas("k", b"v", token) is True
     assert await world.one.get("k") == b"v"
+
+
+@in_each_world
+async def test_a_none_ends_when_it_is_said_to_and_says_so(world: World) -> None:
+    await world.one.set("k", None, ttl=10)
+    for _ in range(50):  # until other nodes have copies of it
+        items = [await world.other.fetch("k"), await world.other.fetch_or_set("k", lambda: b"never")]
+        for item in items:
+            assert item is not None
+            assert item.value is None
+            assert item.ttl_s is not None
+            assert 0 < item.ttl_s <= 10
+    await world.one.set("k", None, ttl=None)
+    item = await world.one.fetch("k")
+    assert item is not None
+    assert item.ttl_s is None or world.cluster is not None
+
+
+def test_a_gets_that_is_cancelled_gives_up_the_load_that_nobody_else_waits_for() -> None:
+    async def cancelled(items: Any, loader: ScriptedLoader, key: str) -> None:
+        loader.gate.clear()
+        lone = asyncio.create_task(items.gets(key))
+        await eventually(lambda: bool(loader.running))
+        lone.cancel()
+        await eventually(lambda: not loader.running)
+        assert loader.cancelled == 1
+        # With another who waits, it goes on.
+        one, other = asyncio.create_task(items.gets(key)), asyncio.create_task(items.get(key))
+        await eventually(lambda: bool(loader.running))
+        await asyncio.sleep(0.01)
+        one.cancel()
+        await asyncio.sleep(0.01)
+        loader.gate.set()
+        assert await other == value_of(key)
+        assert loader.cancelled == 1
+
+    async def in_process() -> None:
+        loader = ScriptedLoader()
+        async with InProcess(loaders={"items": loader}) as cache:
+            await cancelled(cache.group("items"), loader, "k")
+
+    async def test(cluster: Cluster) -> None:
+        async with cluster.client() as client:
+            await cancelled(client.group("items"), cluster.loaders["a"], cluster.key_of("a"))
+        async with cluster.client("a", route="any") as client:
+            await cancelled(client.group("items"), cluster.loaders["b"], cluster.key_of("b"))
+
+    asyncio.run(in_process())
+    mesh_test(test, "a", "b")
 
 
 @in_each_world
@@ -218,7 +270,7 @@ async def test_a_typed_group_carries_its_type_and_a_changed_schema_is_a_miss(wor
 def test_before_it_is_opened_after_it_is_closed_and_in_another_loop_it_says_what_is_wrong() -> None:
     cache = zmcache.connect("mem://")
     with pytest.raises(LifecycleError, match="not open"):
-        cache.group("items")
+        cache.ring()
 
     async def opened() -> Any:
         async with cache:

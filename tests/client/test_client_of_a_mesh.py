@@ -520,7 +520,7 @@ def test_a_client_or_node_that_is_not_open_says_so() -> None:
     async def test(cluster: Cluster, client: Client, items: CacheGroup[bytes]) -> None:
         other = cluster.client()
         with pytest.raises(LifecycleError):
-            other.group("items")
+            await other.group("items").get("k")
         async with other:
             with pytest.raises(LifecycleError):
                 await other.__aenter__()

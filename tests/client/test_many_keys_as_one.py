@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 from typing import Any
 
@@ -12,8 +13,9 @@ from fake_node import FakeNode, connected, fake_test
 from mesh_fixture import took_less_than
 
 from zmcache.cache import CacheGroup
+from zmcache.client.bulk import UNLISTED_MOST, Bulk
 from zmcache.core import wire
-from zmcache.errors import DeadlineExceeded, LoaderFailed, PartialResult, PeerUnavailable
+from zmcache.errors import DeadlineExceeded, InvalidKey, LoaderFailed, PartialResult, PeerUnavailable
 from zmcache.transport.memory import MemoryNetwork
 
 KEYS = [f"k{n}" for n in range(40)]
@@ -69,6 +71,123 @@ def test_who_asks_after_a_set_does_not_share_what_was_asked_before_it() -> None:
         assert await many == ALL
         fake.answer(fake.requests[2][0], fake.requests[2][1].request_id, b"new")
         assert await later == b"new"
+
+    fake_test(test)
+
+
+def test_of_many_who_ask_for_the_same_keys_all_but_a_few_share_what_is_under_way() -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
+        fake.handle = silent
+        many = [asyncio.create_task(items.get_many(KEYS)) for _ in range(3 * UNLISTED_MOST)]
+        await eventually(lambda: bool(fake.requests))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert len(fake.requests) == UNLISTED_MOST
+        for peer, request in fake.requests:
+            fake.echo(peer, request)
+        assert await asyncio.gather(*many) == [ALL] * len(many)
+        fake.handle = fake.echo
+        assert await items.get("k7") == b"k7"
+        assert len(fake.requests) == UNLISTED_MOST + 1
+
+    fake_test(test)
+
+
+def test_a_get_many_goes_out_behind_what_was_asked_before_it_in_the_same_turn() -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
+        fake.handle = silent
+        calls = items.set("k7", b"new"), items.get_many(KEYS), items.get("k50")
+        asked = [asyncio.create_task(call) for call in calls]
+        await eventually(lambda: len(fake.requests) == 3)
+        assert [request.kind for _, request in fake.requests] == [wire.SET, wire.GET, wire.GET]
+        fake.answer(fake.requests[0][0], fake.requests[0][1].request_id, (wire.DONE, None))
+        for peer, request in fake.requests[1:]:
+            fake.echo(peer, request)
+        assert await asyncio.gather(*asked) == [None, ALL, b"k50"]
+
+    fake_test(test)
+
+
+def test_a_set_fences_every_get_many_that_is_under_way_also_where_they_overlap() -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
+        fake.handle = silent
+        first, second = (asyncio.create_task(items.get_many(keys)) for keys in (KEYS, KEYS[5:30]))
+        await eventually(lambda: len(fake.requests) == 2)
+        written = asyncio.create_task(items.set("k7", b"new"))
+        await eventually(lambda: len(fake.requests) == 3)
+        fake.answer(fake.requests[2][0], fake.requests[2][1].request_id, (wire.DONE, None))
+        await written
+        other, later = asyncio.create_task(items.get("k8")), asyncio.create_task(items.get("k7"))
+        await eventually(lambda: len(fake.requests) == 4)
+        assert fake.requests[3][1].keys == ["k7"]
+        for peer, request in fake.requests[:2]:
+            fake.echo(peer, request)
+        assert await first == ALL
+        assert await second == {key: key.encode() for key in KEYS[5:30]}
+        assert await other == b"k8"
+        fake.answer(fake.requests[3][0], fake.requests[3][1].request_id, b"new")
+        assert await later == b"new"
+
+    fake_test(test)
+
+
+def test_nobody_joins_a_get_many_that_was_cancelled() -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
+        fake.handle = silent
+        many = asyncio.create_task(items.get_many(KEYS))
+        await eventually(lambda: len(fake.requests) == 1)
+        many.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await many
+        one = asyncio.create_task(items.get("k7"))
+        await eventually(lambda: wire.GET in [request.kind for _, request in fake.requests[1:]])
+        fake.echo(*fake.requests[0])  # too late, and for nobody
+        await asyncio.sleep(0)
+        assert not one.done()
+        fake.handle = fake.echo
+        fake.echo(*next(asked for asked in fake.requests[1:] if asked[1].kind == wire.GET))
+        assert await one == b"k7"
+
+    fake_test(test)
+
+
+def test_nothing_of_an_answered_get_many_waits_for_a_garbage_collection() -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
+        gc.disable()
+        try:
+            for _ in range(3):
+                assert await items.get_many(KEYS) == ALL
+            assert not [each for each in gc.get_objects() if type(each) is Bulk]
+        finally:
+            gc.enable()
+
+    fake_test(test)
+
+
+class OtherText(str):
+    """What may compare, hash and encode as it likes."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("wrong", [b"k", None, 7, [], "", "k" * 1025, "\u00e9" * 513, "\ud800", OtherText("k")])
+def test_one_wrong_key_among_many_is_refused_before_anything_is_sent(wrong: Any) -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
+        for at in (0, 20, 40):
+            with pytest.raises(InvalidKey):
+                await items.get_many([*KEYS[:at], wrong, *KEYS[at:]])
+        assert not fake.requests
+
+    fake_test(test)
+
+
+def test_keys_are_asked_for_once_each_however_long_they_are_together_and_whatever_their_letters() -> None:
+    async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
+        for keys in (["k" * 1024, *KEYS], [key + "x" * 100 for key in KEYS], ["\u00e9" * 512, *KEYS], ["", *KEYS][1:]):
+            fake.requests.clear()
+            assert await items.get_many(iter([*keys, *reversed(keys)])) == {key: key.encode() for key in keys}
+            assert [request.keys for _, request in fake.requests] == [keys]
+        assert await items.get_many([]) == {}
 
     fake_test(test)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 import threading
 from typing import Any
 
@@ -11,8 +12,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zmcache.codecs import Codec, Undecodable, make_codec, pickle_codec, tagged
-from zmcache.errors import ConfigError, InvalidValue, ZmcacheError
+from zmcache.codecs import Codec, Undecodable, make_codec, pickle_codec, reader_of, tagged
+from zmcache.errors import ConfigError, InvalidValue, ValueTooLarge, ZmcacheError
 
 KEY = b"sixteen bytes !!"
 
@@ -188,7 +189,7 @@ def test_an_unknown_mark_and_a_broken_frame_are_undecodable(data: bytes) -> None
 def test_a_bomb_is_undecodable_whether_it_says_how_large_it_is_or_not() -> None:
     silent = zstandard.ZstdCompressor(write_content_size=False).compress(b"\0" * 10_000)
     honest = zstandard.compress(b"\0" * 10_000)
-    codec = made(compress_above=1, max_value_bytes=9_999)
+    codec = made(compress_above=1, max_decompressed=9_999)
     for frame in (silent, honest):
         with pytest.raises(Undecodable, match="limit 9999"):
             codec.decode(b"\0z" + frame)
@@ -197,6 +198,42 @@ def test_a_bomb_is_undecodable_whether_it_says_how_large_it_is_or_not() -> None:
         made("json").decode(b"\0z\x28\xb5\x2f\xfd\xe0" + (2**62).to_bytes(8, "little") + b"\x03\0\0a")
     with pytest.raises(Undecodable, match="limit"):
         made("json").decode(b"\0z" + zstandard.compress(b"\0" * (64 * 2**20 + 1)))
+
+
+def test_many_small_entries_of_one_call_cannot_fill_the_memory_together() -> None:
+    bomb = b"\0z" + zstandard.compress(b"\0" * 10_000)
+    codec = made(compress_above=1, max_decompressed="10kB")
+    assert len(codec.decode(bomb)) == 10_000
+    decode = reader_of(codec)
+    for _ in range(4):
+        assert len(decode(bomb)) == 10_000
+    with pytest.raises(ValueTooLarge, match="limit 40000"):
+        decode(bomb)
+    # What is not compressed is as long as it is, and another call has its own.
+    assert decode(b"plain") == b"plain"
+    assert decode(b"\0=\0") == b"\0"
+    assert len(reader_of(codec)(bomb)) == 10_000
+    with pytest.raises(Undecodable, match="limit 10000"):
+        reader_of(codec)(b"\0z" + zstandard.compress(b"\0" * 10_001))
+
+
+@pytest.mark.parametrize("data", [b"\0", b"\0x", b"\0z", b"\0zgarbage", b"\0z" + zstandard.compress(b"a" * 99)[:-1]])
+def test_who_reads_many_finds_the_same_undecodable(data: bytes) -> None:
+    with pytest.raises(Undecodable):
+        reader_of(made("json"))(data)
+
+
+def test_what_would_not_be_decompressed_is_not_written() -> None:
+    codec = made(compress_above=100, max_decompressed=10_000)
+    assert codec.decode(codec.encode(b"a" * 10_000)) == b"a" * 10_000
+    with pytest.raises(ValueTooLarge) as raised:
+        codec.encode(b"a" * 10_001)
+    assert (raised.value.size, raised.value.limit) == (10_001, 10_000)
+    # What does not shrink is not compressed, and so can be read.
+    noise = random.Random(7).randbytes(10_001)
+    assert codec.decode(codec.encode(noise)) == noise
+    with pytest.raises(ConfigError, match="max_decompressed"):
+        made("json", max_decompressed="much")
 
 
 def test_a_frame_that_lies_about_its_size_is_undecodable() -> None:

@@ -54,6 +54,19 @@ def test_an_expired_entry_is_never_served_by_any_call() -> None:
     assert (len(store), store.used_bytes) == (0, 0)
 
 
+def test_many_at_once_come_with_their_ends_whether_all_some_or_none_of_them_ever_end() -> None:
+    store = filled(3)
+    keys = ["k00", "k01", "k02"]
+    assert store.get_many(keys, 1e9) == ([b"v"] * 3, [math.inf] * 3)
+    store.set("k01", b"w", 20.0, 0.0)
+    assert store.get_many(keys, 10.0) == ([b"v", b"w", b"v"], [math.inf, 20.0, math.inf])
+    assert store.get_many(keys, 20.0) == ([b"v", None, b"v"], [math.inf, 0.0, math.inf])
+    assert store.get_many([], 20.0) == ([], [])
+    for key in keys:
+        store.set(key, b"x", 40.0, 20.0)
+    assert store.get_many(keys, 30.0) == ([b"x"] * 3, [40.0] * 3)
+
+
 def test_looking_whether_a_key_is_there_is_no_use_of_it() -> None:
     store = filled(3, budget_bytes=3 * ONE)
     assert store.contains("k00", 0.0)

@@ -140,6 +140,26 @@ def test_a_member_that_is_held_and_then_dies_is_let_go() -> None:
     watch_test(test, "a", "b")
 
 
+def test_a_member_that_vanished_while_a_ring_without_it_was_being_built_is_asked_before_it_is_held_for_long() -> None:
+    async def test(watch: Watch) -> None:
+        await watch.tell("a", "b", "c")
+        watch.network.cut("mem://b")
+        # One of four is believed; but before a ring without it is there, it is one of two that have gone since the last ring.
+        watch.membership.on_snapshot(Snapshot(2, tuple(map(member, ("me", "a", "c")))))
+        await asyncio.sleep(0)
+        watch.membership.on_snapshot(Snapshot(3, tuple(map(member, ("me", "c")))))
+        await watch.membership.wait_ring()
+        assert watch.names == {"me", "a", "b", "c"}
+
+        def let_go() -> bool:
+            watch.membership.check_held()
+            return watch.names == {"me", "a", "c"}
+
+        await eventually(let_go)
+
+    watch_test(test, "a", "b", "c")
+
+
 def test_more_news_of_the_others_does_not_lengthen_the_minute() -> None:
     async def test(watch: Watch) -> None:
         await watch.tell("a", "b")

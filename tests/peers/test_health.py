@@ -95,7 +95,7 @@ def test_a_peer_that_is_suspected_again_and_again_waits_longer_each_time_and_nev
         assert [round(wait / FIRST_S) for wait in waits] == [1, 2, 4, 8, 16, 32, 32, 32]
         assert max(waits) <= LONGEST_S + 1e-6
         # It behaves for a while, and all is forgiven.
-        bench.pass_time(6 * FORGIVEN_S)
+        bench.skip(6 * FORGIVEN_S)
         await bench.beats(1)
         await hang(bench)
         assert round((await beats_until_up(bench) - 1) * BEAT_S / FIRST_S) == 1
@@ -147,7 +147,7 @@ def test_a_connection_that_breaks_once_costs_no_trial_and_one_that_breaks_again_
         await eventually(lambda: bench.channel.state is State.TRIAL)
         await bench.beats(6)
         assert bench.channel.state is State.UP
-        bench.pass_time(3 * FORGIVEN_S)
+        bench.skip(3 * FORGIVEN_S)
         bench.network.cut(FAKE)
         await eventually(lambda: bench.channel.state is State.DOWN)
         bench.network.heal(FAKE)

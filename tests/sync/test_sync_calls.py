@@ -126,8 +126,8 @@ def test_no_increment_of_many_threads_is_lost(cache: SyncCache) -> None:
 def test_a_trace_of_the_calling_thread_travels_with_its_call(cache: SyncCache, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str | None] = []
     group: Any = cache.group("items")
-    plain = group._group._raw.get
-    monkeypatch.setattr(group, "_raw_get", lambda *given: (seen.append(zmcache.traceparent()), plain(*given))[1])
+    plain = group._raw.get
+    monkeypatch.setattr(group._raw, "get", lambda *given: (seen.append(zmcache.traceparent()), plain(*given))[1])
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     with zmcache.trace_context(trace):
         group.get("k")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import inspect
 import threading
@@ -13,6 +14,7 @@ from sync_worlds import in_threads
 
 from zmcache.errors import ConfigError, RecursiveFill, RequestError
 from zmcache.sync import SyncCache
+from zmcache.sync.bridge import BACKGROUND_THREADS
 
 _who: contextvars.ContextVar[str] = contextvars.ContextVar("who", default="nobody")
 
@@ -197,6 +199,8 @@ def test_a_method_is_decorated_as_well(cache: SyncCache) -> None:
     assert one.price.invalidate(1) is True
     assert one.price.statistics().fills == 3
     assert one.threads == {threading.get_ident()}
+    assert (one.price.__name__, one.price.__qualname__) == ("price", Shop.price.__qualname__)
+    assert list(inspect.signature(one.price).parameters) == ["item"]
 
 
 def test_a_fill_that_is_interrupted_goes_on_elsewhere_for_those_who_wait(cache: SyncCache) -> None:
@@ -283,3 +287,50 @@ def test_who_asks_after_a_set_in_another_thread_is_not_given_what_began_before_i
     first.join(10)
     assert found == [b"old"]
     assert items.get("k") == b"set"
+
+
+@pytest.mark.parametrize("ending", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()])
+def test_a_fill_that_raises_what_is_no_exception_leaves_nobody_waiting(cache: SyncCache, ending: BaseException) -> None:
+    items = cache.group("items")
+    began, both = threading.Event(), threading.Event()
+
+    def fill() -> bytes:
+        began.set()
+        both.wait(10)
+        raise ending
+
+    def run(n: int) -> bytes:
+        if n:
+            began.wait(10)
+            threading.Timer(0.1, both.set).start()
+        return items.get_or_set("k", fill)
+
+    assert [type(ended) for ended in in_threads(2, run, within_s=10)] == [type(ending)] * 2
+    assert items.get_or_set("k", lambda: b"made") == b"made"
+
+
+def test_refreshes_that_raise_what_is_no_exception_do_not_wear_out_the_threads_for_the_background(
+    cache: SyncCache,
+) -> None:
+    items = cache.group("items")
+    ran: list[int] = []
+    fails = False
+
+    @items.cached(key="k:{n}", ttl=0.01, stale_ttl=100)
+    def value(n: int) -> bytes:
+        ran.append(n)
+        if fails:
+            raise SystemExit
+        return b"v"
+
+    count = 3 * BACKGROUND_THREADS
+    for n in range(count + 1):
+        value(n)
+    fails = True
+    eventually_blocking(lambda: value.fetch(0).source == "stale", lambda: "is not stale")
+    for n in range(count):
+        assert value(n) == b"v"
+    eventually_blocking(lambda: len(set(ran[count + 1 :])) == count, lambda: f"{len(ran)} ran")
+    fails = False
+    assert value(count) == b"v"
+    eventually_blocking(lambda: ran.count(count) == 2, lambda: "none runs any more")

@@ -51,14 +51,56 @@ def test_after_the_end_calls_are_refused_and_no_thread_is_left(kind: str) -> Non
 
 def test_before_it_is_open_calls_are_refused() -> None:
     cache = zmcache.sync.connect("mem://")
-    with pytest.raises(LifecycleError, match="not open"):
-        cache.group("items")
+    for call in (lambda: cache.group("items").get("k"), lambda: cache.group("items").set("k", b"v"), cache.ring):
+        with pytest.raises(LifecycleError, match="not open"):
+            call()
     with cache:
         assert cache.group("items").get("k") is None
         with pytest.raises(LifecycleError, match="once"):
             cache.open()
         assert cache.group("items").get("k") is None
     zmcache.sync.connect("mem://").close()
+
+
+def test_a_function_decorated_at_the_level_of_a_module_works_once_the_connection_is_open() -> None:
+    cache = zmcache.sync.connect("mem://")
+    squares = cache.group("squares", codec="json")
+
+    @squares.cached(key="square:{n}")
+    def square(n: int) -> int:
+        return n * n
+
+    with pytest.raises(LifecycleError, match="not open"):
+        square(12)
+    assert not [thread for thread in sync_threads() if thread.name == "zmcache sync"]
+    with cache:
+        assert [square(12), squares.get("square:12")] == [144, 144]
+        assert cache.group("squares", codec="json") is squares
+        groups = in_threads(8, lambda n: cache.group("others", type=list[int]))
+        assert len(set(groups)) == 1
+    for call in (lambda: square(12), lambda: squares.get("k"), lambda: cache.group("squares")):
+        with pytest.raises(LifecycleError, match="closed"):
+            call()
+
+
+def test_a_connection_made_before_a_fork_is_opened_in_each_process() -> None:
+    cache = zmcache.sync.connect("mem://")
+    items = cache.group("items")
+
+    def use() -> bytes | None:
+        with cache:
+            items.set("k", b"v")
+            return items.get("k")
+
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            status = use() != b"v"
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert use() == b"v"
 
 
 def test_where_nobody_answers_opening_raises_and_leaves_nothing() -> None:

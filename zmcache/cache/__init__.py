@@ -9,6 +9,8 @@ fences.py     what this process changes ends what it was making
 cached.py     the decorator
 away.py       what becomes of a call when the cache is away
 raw.py        the border: what all of this asks of a cluster, or of a store in this process
+entrance.py   the same where the connection is not open yet, or is closed
+lanes.py      what is too much to be asked at once, in parts
 """
 
 from __future__ import annotations

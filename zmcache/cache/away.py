@@ -2,6 +2,7 @@
 
 A cache that is not there must not take the program with it: with ``on_error="miss"`` a read finds nothing, a write does nothing, and a function
 that is cached simply runs. Only what the mesh could not do counts (`MeshError`): a wrong argument or a loader's failure is raised in any case.
+A call counts once, however many of its keys have failed.
 """
 
 from __future__ import annotations
@@ -36,15 +37,20 @@ class Away:
 
     def note(self, group: str, error: MeshError | ProtocolError) -> None:
         """A call has failed: raises ``error``, unless that is to be a miss."""
-        self.failures += 1
         if not self.is_miss:
+            self.failures += 1
             raise error
+        self.tell(group, error)
+
+    def tell(self, group: str, error: MeshError | ProtocolError) -> None:
+        """The same of a call that says by itself what has failed, or nothing of it: it is counted, and now and then logged."""
+        self.failures += 1
         now_s = self.clock()
         if now_s - self._logged_s >= LOG_PAUSE_S:
             count, self._logged_failures = self.failures - self._logged_failures, self.failures
             self._logged_s = now_s
             _log.warning(
-                "group %s: the cache is away, %d calls went without it: %s: %s",
+                "group %s: the cache is away, %d calls went without it or a part of it: %s: %s",
                 group,
                 count,
                 type(error).__name__,

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import sys
 from collections.abc import Awaitable, Callable
-from functools import partial, update_wrapper
+from functools import WRAPPER_ASSIGNMENTS, partial, update_wrapper
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 import msgspec
@@ -63,6 +63,7 @@ class Cached(Generic[P, R]):
             inspect.markcoroutinefunction(self)
         else:
             self._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+        self.looks = looks_of(self)
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """The kept result of these arguments, or a new one."""
@@ -109,11 +110,25 @@ class Cached(Generic[P, R]):
         return await self._function(*args, **kwargs)
 
 
+def looks_of(cached: object) -> dict[str, object]:
+    """What a bound method has of its function: its names and its docstring, and the mark that it is to be awaited. Once for all objects."""
+    names = (*WRAPPER_ASSIGNMENTS, "_is_coroutine", "_is_coroutine_mark")
+    return {name: value for name, value in vars(cached).items() if name in names}
+
+
 class BoundCached(Generic[P, R]):
     """A decorated method of one object: the calls of `Cached` without the first argument."""
 
+    __name__: str
+
     def __init__(self, cached: Cached[Any, R], instance: object) -> None:
+        self.__dict__.update(cached.looks)
         self._cached, self._instance = cached, instance
+
+    @property
+    def __wrapped__(self) -> Callable[P, Awaitable[R]]:
+        """The function, as a method of the object."""
+        return self._cached.__wrapped__.__get__(self._instance)  # type: ignore[no-any-return]  # as functions have
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """See `Cached`."""

@@ -6,15 +6,17 @@ import asyncio
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Literal, NamedTuple, Self, TypeVar, overload
 
 from zmcache.cache.away import Away
+from zmcache.cache.entrance import Entrance
 from zmcache.cache.group import CacheGroup
-from zmcache.cache.raw import CLOSED, Raw
+from zmcache.cache.raw import CLOSED, NOT_OPEN, Raw
 from zmcache.codecs import Codec, make_codec
 from zmcache.core.calls import Duration
 from zmcache.core.ring import Member, Ring
+from zmcache.core.wire import Limits
 from zmcache.errors import LifecycleError, UnknownGroup
 
 T = TypeVar("T")
@@ -30,15 +32,18 @@ class Topology(NamedTuple):
 class Cache(ABC):
     """What `zmcache.connect` returns. Use it as ``async with``, or call `open` and `aclose`; from one event loop."""
 
-    def __init__(self, on_error: str = "raise", clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, on_error: str, limits: Limits, timeout_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """``clock`` is that by which calls wait."""
         self._away = Away(on_error, clock)
-        self._raws: dict[str, Raw] = {}
-        self._groups: dict[str, CacheGroup[bytes]] = {}
-        self._others: list[CacheGroup[Any]] = []
-        self._pid = os.getpid()
+        self._limits = limits
+        self._timeout_s = timeout_s
+        self._entrances: dict[str, Entrance] = {}
+        self._groups: dict[Hashable, CacheGroup[Any]] = {}
+        self._pid = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = False
+        self._opened = self._closed = False
 
     async def __aenter__(self) -> Self:
         """Open it; see `open`."""
@@ -52,9 +57,15 @@ class Cache(ABC):
         """Connect; see `zmcache.connect` for what is raised."""
         if self._loop is not None:
             raise LifecycleError("a connection is opened once; make another")
-        self._loop = asyncio.get_running_loop()
+        # Now, and not when it was made: a module's connection is made before a server forks, and opened in each of its processes.
+        self._loop, self._pid = asyncio.get_running_loop(), os.getpid()
         try:
+            if self._closed:
+                raise LifecycleError(CLOSED)
             await self._open()
+            for entrance in self._entrances.values():
+                entrance.open(self._make_raw(entrance.name))
+            self._opened = True
         except BaseException:
             await self.aclose()
             raise
@@ -65,26 +76,58 @@ class Cache(ABC):
         if self._loop is not None:
             self._check_place()
         self._closed = True
-        groups, self._groups, others, self._others = self._groups, {}, self._others, []
-        await asyncio.gather(*(group.aclose() for group in (*groups.values(), *others)))
+        groups, self._groups = self._groups, {}
+        for entrance in self._entrances.values():
+            entrance.close()
+        await asyncio.gather(*(group.aclose() for group in groups.values()))
         await self._close()
 
     @overload
     def group(
-        self, name: str, *, codec: Literal["raw"] | None = None, compress_above: int | str | None = None
+        self,
+        name: str,
+        *,
+        codec: Literal["raw"] | None = None,
+        compress_above: int | str | None = None,
+        max_decompressed: int | str | None = None,
     ) -> CacheGroup[bytes]: ...
     @overload
-    def group(self, name: str, *, type: type[T], compress_above: int | str | None = None) -> CacheGroup[T]: ...
+    def group(
+        self,
+        name: str,
+        *,
+        type: type[T],
+        compress_above: int | str | None = None,
+        max_decompressed: int | str | None = None,
+    ) -> CacheGroup[T]: ...
     @overload
     def group(
-        self, name: str, *, codec: Literal["msgpack", "json"], compress_above: int | str | None = None
+        self,
+        name: str,
+        *,
+        codec: Literal["msgpack", "json"],
+        compress_above: int | str | None = None,
+        max_decompressed: int | str | None = None,
     ) -> CacheGroup[Any]: ...
     @overload
     def group(
-        self, name: str, *, codec: Literal["pickle"], key: bytes, compress_above: int | str | None = None
+        self,
+        name: str,
+        *,
+        codec: Literal["pickle"],
+        key: bytes,
+        compress_above: int | str | None = None,
+        max_decompressed: int | str | None = None,
     ) -> CacheGroup[Any]: ...
     @overload
-    def group(self, name: str, *, codec: Codec[T], compress_above: int | str | None = None) -> CacheGroup[T]: ...
+    def group(
+        self,
+        name: str,
+        *,
+        codec: Codec[T],
+        compress_above: int | str | None = None,
+        max_decompressed: int | str | None = None,
+    ) -> CacheGroup[T]: ...
     def group(
         self,
         name: str,
@@ -92,32 +135,43 @@ class Cache(ABC):
         codec: Any = None,
         type: Any = None,  # noqa: A002  # what it is called everywhere
         compress_above: int | str | None = None,
+        max_decompressed: int | str | None = None,
         key: bytes | None = None,
     ) -> CacheGroup[Any]:
-        """The group of that name. That the nodes know it too is found out by the first call.
+        """The group of that name; the same object for the same arguments. That the nodes know it too is found out by the first call.
+
+        It may be asked for before the connection is open, to decorate functions where a module is imported: its calls raise `LifecycleError` until
+        then.
 
         codec           what values are: ``"raw"`` (bytes; the default), ``"msgpack"``, ``"json"``, ``"pickle"`` (with a ``key`` that
                         signs it), or a `Codec` of your own.
         type            values of this type, through msgspec, in place of ``codec``; what was stored for another schema is a miss.
         compress_above  values of more bytes than this are compressed (zstd); None: none.
+        max_decompressed  how long a value may be when it is decompressed (None: 64 MiB): a longer one is not written, and is a miss when it is
+                        read. All values of one `get_many` may come to four times that; the others are among its errors.
 
-        Raises `UnknownGroup` for what cannot be a name, `ConfigError` for a codec that cannot be made.
+        Raises `UnknownGroup` for what cannot be a name, `ConfigError` for a codec that cannot be made, `LifecycleError` once it is closed.
         """
-        self._check_open()
-        plain = self._groups.get(name) if codec is type is compress_above is None else None
-        if plain is not None:
-            return plain
-        raw = self._raws.get(name)
-        if raw is None:
-            check_group(name)
-            raw = self._raws[name] = self._make_raw(name)
-        made = make_codec(codec, type=type, compress_above=compress_above, key=key)
-        group: CacheGroup[Any] = CacheGroup(raw, made, self._away)
-        if codec is type is compress_above is None:
-            self._groups[name] = group
-        else:
-            self._others.append(group)
+        if self._loop is not None or self._closed:
+            self._check_open()
+        what = what_group(name, codec, type, compress_above, max_decompressed, key)
+        group = self._groups.get(what)
+        if group is None:
+            made = make_codec(
+                codec, type=type, compress_above=compress_above, max_decompressed=max_decompressed, key=key
+            )
+            group = self._groups[what] = CacheGroup(self._entrance(name), made, self._away)
         return group
+
+    def _entrance(self, name: str) -> Entrance:
+        """One for all groups of that name: a fill that asks for its own key is known by it."""
+        entrance = self._entrances.get(name)
+        if entrance is None:
+            check_group(name)
+            entrance = self._entrances[name] = Entrance(name, self._limits, self._timeout_s)
+            if self._opened:
+                entrance.open(self._make_raw(name))
+        return entrance
 
     @property
     def failures(self) -> int:
@@ -147,7 +201,7 @@ class Cache(ABC):
 
     def _check_open(self) -> None:
         if self._loop is None:
-            raise LifecycleError("it is not open: use it inside `async with zmcache.connect(...) as cache`")
+            raise LifecycleError(CLOSED if self._closed else NOT_OPEN)
         if self._closed:
             raise LifecycleError(CLOSED)
         self._check_place()
@@ -155,8 +209,41 @@ class Cache(ABC):
     def _check_place(self) -> None:
         if self._pid != os.getpid():
             raise LifecycleError("it was made before a fork; each process needs a connection of its own")
-        if asyncio.get_running_loop() is not self._loop:
+        try:
+            here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:  # a thread without one
+            here = False
+        if not here:
             raise LifecycleError("it belongs to another event loop; make one in each loop")
+
+
+class _Itself:
+    """An object that cannot be hashed, as a part of what a group is known by."""
+
+    __slots__ = ("_is",)
+
+    def __init__(self, it: object) -> None:
+        self._is = it
+
+    def __hash__(self) -> int:
+        return id(self._is)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self._is is other._is
+
+
+def what_group(name: object, codec: object, kind: object, *others: object) -> Hashable:
+    """What a group is known by: the arguments that it was asked for with."""
+    # The type as it is written, too: two unions of the same types are equal in any order, and their entries are not.
+    return tuple(map(_hashable, (name, codec, kind, repr(kind), *others)))
+
+
+def _hashable(argument: object) -> Hashable:
+    try:
+        hash(argument)
+    except TypeError:
+        return _Itself(argument)
+    return argument
 
 
 def check_group(name: object) -> None:

@@ -10,7 +10,7 @@ from zmcache.cache.cached import Cached
 from zmcache.cache.filling import Filling
 from zmcache.cache.made import Made
 from zmcache.cache.making import DEFAULT_LEASE_S, making
-from zmcache.cache.raw import Closed, Raw
+from zmcache.cache.raw import Raw
 from zmcache.cache.writing import Writing
 from zmcache.codecs import Codec
 from zmcache.core.calls import UNSET, Duration, Item, Ttl
@@ -125,7 +125,5 @@ class CacheGroup(Writing[T]):
         return decorate
 
     async def aclose(self) -> None:
-        """End the fills that are under way, and refuse what comes; for the connection to call."""
-        self._raw = Closed(self._raw)
-        self._get = self._raw.get
+        """End the fills that are under way, and begin none any more; for the connection to call."""
         await self._filling.aclose()

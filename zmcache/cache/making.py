@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from zmcache.core.calls import UNSET, Duration, Ttl, Unset, seconds_of, ttl_to_ms
+from zmcache.core.calls import UNSET, Duration, Ttl, Unset, check_timeout, is_zero, seconds_of, ttl_to_ms
 from zmcache.core.wire import MAX_TTL_MS
 
 DEFAULT_LEASE_S: Final = 10.0
@@ -21,7 +21,7 @@ class Making(NamedTuple):
     error_ms: int
     lease_ms: int
     condition: Callable[[Any], object] | None
-    timeout: Duration | None
+    timeout: float | None
 
 
 def making(
@@ -37,7 +37,7 @@ def making(
     """From the arguments of `get_or_set` and `cached`. Raises `InvalidTtl` or `RequestError`."""
     none_ttl_ms = None
     if negative_ttl is not UNSET:
-        none_ttl_ms = 0 if negative_ttl == 0 and not isinstance(negative_ttl, bool) else ttl_to_ms(negative_ttl)
+        none_ttl_ms = 0 if is_zero(negative_ttl) else ttl_to_ms(negative_ttl)
     return Making(
         ttl_to_ms(ttl),
         none_ttl_ms,
@@ -45,7 +45,7 @@ def making(
         _ms(stale_if_error, "stale_if_error"),
         max(1, int(min(seconds_of(lease, "lease"), MAX_LEASE_S) * 1000)),
         condition,
-        timeout,
+        None if timeout is None else check_timeout(timeout),
     )
 
 

@@ -6,12 +6,12 @@ This is the border between the library that programs call and the ways to reach 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final, NoReturn, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from zmcache.cache.fences import Fences
 from zmcache.core.calls import Duration
 from zmcache.core.wire import Change, Limits
-from zmcache.errors import LifecycleError, ZmcacheError
+from zmcache.errors import ZmcacheError
 
 Row: TypeAlias = tuple[bytes | None, int, int]
 """Value, status, remaining life in ms (below zero: for ever), as in an ANSWER."""
@@ -19,6 +19,7 @@ Told: TypeAlias = tuple[bytes | None, int, int, int]
 """The same, and the token of the value or of the lease, where one was asked for."""
 
 
+NOT_OPEN: Final = "it is not open: use it inside `async with zmcache.connect(...) as cache`"
 CLOSED: Final = "it is closed: calls belong inside `async with zmcache.connect(...) as cache`"
 
 
@@ -45,40 +46,19 @@ class Raw(Protocol):
     def forgo(self, key: str) -> None:
         """Who waited for ``get(key)`` or ``peek(key)`` was cancelled."""
 
-    async def get_many(
+    def get_many(
         self, keys: Iterable[str], timeout: Duration | None
-    ) -> tuple[dict[str, bytes | None], dict[str, ZmcacheError]]:
+    ) -> Awaitable[tuple[dict[str, bytes | None], dict[str, ZmcacheError]]]:
         """What exists, in the order asked, and what failed. Raises `InvalidKey`."""
 
-    async def change(self, change: Change, timeout: Duration | None) -> Told:
+    def change(self, change: Change, timeout: Duration | None) -> Awaitable[Told]:
         """Any other request of one key."""
 
-    async def change_many(self, changes: Sequence[Change], timeout: Duration | None) -> list[Told | ZmcacheError]:
+    def change_many(self, changes: Sequence[Change], timeout: Duration | None) -> Awaitable[list[Told | ZmcacheError]]:
         """The same for many at once: how each went."""
 
     def post(self, change: Change) -> None:
         """Send it, and let nobody wait for the answer."""
 
-    async def clear(self, timeout: Duration | None) -> None:
+    def clear(self, timeout: Duration | None) -> Awaitable[None]:
         """Empty the group, everywhere."""
-
-
-class Closed:
-    """What there is behind a group whose connection is closed: every call raises `LifecycleError`, whatever `on_error` says, for asking again
-    later will never help.
-    """
-
-    def __init__(self, raw: Raw) -> None:
-        self.name, self.limits, self.timeout_s, self.fences = raw.name, raw.limits, raw.timeout_s, raw.fences
-
-    async def get(self, *_: object, **__: object) -> NoReturn:
-        """See `Raw`, and so all others that are awaited."""
-        raise LifecycleError(CLOSED)
-
-    peek = get_many = change = change_many = clear = get
-
-    def forgo(self, key: str) -> None:
-        """Nobody waits."""
-
-    def post(self, change: Change) -> None:
-        """Nobody hears it."""

@@ -8,10 +8,10 @@ from typing import Any, Final, Generic, TypeVar, overload
 
 from zmcache.cache.away import Away
 from zmcache.cache.raw import Raw
-from zmcache.codecs import Codec, Undecodable
+from zmcache.codecs import Codec, Undecodable, reader_of
 from zmcache.core.calls import SOURCES, Duration, Item
 from zmcache.core.wire import FROM_LOADER, GETS, IS_NONE, Change, check_key
-from zmcache.errors import MeshError, PartialResult, ZmcacheError
+from zmcache.errors import MeshError, PartialResult, ValueTooLarge, ZmcacheError
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -27,7 +27,6 @@ class Reading(Generic[T]):
         self._raw = raw
         self._codec = codec
         self._away = away
-        self._get = raw.get
 
     @overload
     async def get(self, key: str, *, timeout: Duration | None = None) -> T | None: ...
@@ -39,7 +38,7 @@ class Reading(Generic[T]):
         ``timeout`` (seconds; None: the connection's) covers the whole call. Raises `InvalidKey`, `BackendError` or `MeshError`.
         """
         try:
-            value, status, _ = await self._get(key, timeout)
+            value, status, _ = await self._raw.get(key, timeout)
         except asyncio.CancelledError:
             self._raw.forgo(key)
             raise
@@ -53,7 +52,7 @@ class Reading(Generic[T]):
     async def fetch(self, key: str, *, timeout: Duration | None = None) -> Item[T | None] | None:
         """As `get`, with the remaining life and the source of the value; None when there is none."""
         try:
-            value, status, life_ms = await self._get(key, timeout)
+            value, status, life_ms = await self._raw.get(key, timeout)
         except asyncio.CancelledError:
             self._raw.forgo(key)
             raise
@@ -65,14 +64,14 @@ class Reading(Generic[T]):
     async def get_many(self, keys: Iterable[str], *, timeout: Duration | None = None) -> dict[str, T]:
         """The values of those keys that exist, in the order asked. Any number of keys: they travel in as many messages as it takes.
 
-        Raises `PartialResult`, with what was found, when some keys failed.
+        Raises `PartialResult`, with what was found, when some keys failed, and `InvalidKey` before anything is asked.
         """
         try:
             found, errors = await self._raw.get_many(keys, timeout)
         except MeshError as error:
             self._away.note(self.name, error)
             return {}
-        values: dict[str, Any] = found if self._codec is None else self._decoded_all(found)
+        values: dict[str, Any] = found if self._codec is None else self._decoded_all(found, errors)
         if errors:
             self._failed(values, errors)
         return values
@@ -107,16 +106,26 @@ class Reading(Generic[T]):
             self.undecodable += 1
             return default
 
-    def _decoded_all(self, found: dict[str, bytes | None]) -> dict[str, Any]:
-        rows = ((key, self._decoded(value, _MISS)) for key, value in found.items())
-        return {key: value for key, value in rows if value is not _MISS}
+    def _decoded_all(self, found: dict[str, bytes | None], errors: dict[str, ZmcacheError]) -> dict[str, Any]:
+        assert self._codec is not None
+        decode = reader_of(self._codec)
+        values: dict[str, Any] = {}
+        for key, value in found.items():
+            try:
+                values[key] = None if value is None else decode(value)
+            except Undecodable:
+                self.undecodable += 1
+            except ValueTooLarge as error:
+                errors[key] = error
+        return values
 
     def _failed(self, values: dict[str, Any], errors: dict[str, ZmcacheError]) -> None:
         away = [error for error in errors.values() if isinstance(error, MeshError)]
         if self._away.is_miss and len(away) == len(errors):
             self._away.note(self.name, away[0])
-        else:
-            raise PartialResult(values, errors)
+            return
+        self._away.failures += bool(away)
+        raise PartialResult(values, errors)
 
 
 _MISS: Final = object()

@@ -11,9 +11,9 @@ from typing import Final, TypeVar
 from zmcache.cache.raw import Told
 from zmcache.cache.reading import Reading
 from zmcache.codecs import reads_counters
-from zmcache.core.calls import UNSET, Duration, Ttl, ttl_to_ms
+from zmcache.core.calls import UNSET, Duration, Ttl, many_keys, ttl_to_ms
 from zmcache.core.wire import ADD, CAS, DELETE, DONE, INCR, NOT_THERE, SET, TOUCH, Change, check_key, check_value
-from zmcache.errors import MeshError, RequestError, ZmcacheError
+from zmcache.errors import MeshError, ProtocolError, RequestError, ZmcacheError
 
 T = TypeVar("T")
 
@@ -34,14 +34,18 @@ class Writing(Reading[T]):
     async def set_many(
         self, values: Mapping[str, T | None], *, ttl: Ttl = UNSET, timeout: Duration | None = None
     ) -> list[str]:
-        """Store them all; the keys that failed. Raises only for what is wrong with the arguments: then nothing was sent."""
+        """Store them all, in as many messages as it takes; the keys that the cluster failed to store. The first cause is logged.
+
+        Raises for what is wrong with the arguments before anything is sent; for what a node finds wrong with them, such as a group that it
+        does not know or a value that is too large for the group, when all have been tried.
+        """
         ttl_ms = ttl_to_ms(ttl)
         changes = [Change(SET, key, self._encoded(key, value), ttl_ms) for key, value in values.items()]
-        told = await self._raw.change_many(changes, timeout)
-        failed = [change.key for change, how in zip(changes, told, strict=True) if isinstance(how, ZmcacheError)]
+        told = await self._changed_all(changes, timeout)
+        failed = {change.key: how for change, how in zip(changes, told, strict=True) if isinstance(how, MeshError)}
         if failed:
-            self._away.failures += len(failed)
-        return failed
+            self._away.tell(self.name, next(iter(failed.values())))
+        return list(failed)
 
     async def add(self, key: str, value: T | None, *, ttl: Ttl = UNSET, timeout: Duration | None = None) -> bool:
         """Store ``value`` where there is none; whether it was stored. Raises `OutcomeUnknown` when that cannot be told."""
@@ -55,14 +59,13 @@ class Writing(Reading[T]):
 
     async def delete_many(self, keys: Iterable[str], *, timeout: Duration | None = None) -> int:
         """Delete them all; how many were there. Raises the first failure, when all have been tried."""
-        changes = [Change(DELETE, self._checked(key)) for key in dict.fromkeys(keys)]
-        told = await self._raw.change_many(changes, timeout)
+        checked = [self._checked(key) for key in many_keys(keys)]
+        told = await self._changed_all([Change(DELETE, key) for key in dict.fromkeys(checked)], timeout)
         for how in told:
             if isinstance(how, MeshError):
                 self._away.note(self.name, how)
-            elif isinstance(how, ZmcacheError):
-                raise how
-        return sum(how[1] == DONE for how in told if not isinstance(how, ZmcacheError))
+                break
+        return sum(how[1] == DONE for how in told if not isinstance(how, MeshError))
 
     async def touch(self, key: str, *, ttl: Ttl = UNSET, timeout: Duration | None = None) -> bool:
         """Give what is there another life from now on; whether it was there. A time in which it may be stale stays with it."""
@@ -92,7 +95,13 @@ class Writing(Reading[T]):
                 raise RequestError(f"an increment is a whole number of 1024 bits at most, not {type(number).__name__}")
         value = b" ".join(b"%d" % number for number in numbers)
         told = await self._told(Change(INCR, self._checked(key), value, ttl_to_ms(ttl)), timeout)
-        return None if told is None or told[0] is None else int(told[0])
+        if told is None or told[0] is None:
+            return None
+        try:
+            return int(told[0])
+        except ValueError:
+            self._away.note(self.name, ProtocolError("asked for a sum, got what is no number"))
+            return None
 
     async def cas(
         self, key: str, value: T | None, token: int, *, ttl: Ttl = UNSET, timeout: Duration | None = None
@@ -121,6 +130,14 @@ class Writing(Reading[T]):
         except MeshError as error:
             self._away.note(self.name, error)
             return None
+
+    async def _changed_all(self, changes: list[Change], timeout: Duration | None) -> list[Told | MeshError]:
+        """How each went. Raises what is wrong with the call, or with one of its keys, when all have been tried."""
+        told = await self._raw.change_many(changes, timeout)
+        for how in told:
+            if isinstance(how, ZmcacheError) and not isinstance(how, MeshError):
+                raise how
+        return told  # type: ignore[return-value]  # what else there may be was raised
 
     def _checked(self, key: str) -> str:
         check_key(key, self._raw.limits.key_bytes)

@@ -19,7 +19,7 @@ from typing import Any, Final
 from weakref import ref
 
 from zmcache.cache.raw import Row, Told
-from zmcache.client.bulk import LEAST, Bulk, Flight
+from zmcache.client.bulk import LEAST, UNLISTED_MOST, Bulk, Flight
 from zmcache.client.route import Route
 from zmcache.core.calls import Duration, check_timeout
 from zmcache.core.wire import FILL, FILLS, FIRST_ERROR, GET, LEASED, LEASED_NONE, RELEASE, Answer, Change, check_key
@@ -52,6 +52,7 @@ class Asking:
         self._clock = route.mesh.clock
         self._loop = asyncio.get_running_loop()
         self._flights: dict[str, Flight | Bulk] = {}
+        self._unlisted: dict[Bulk, None] = {}  # under way, and not in the table of flights yet
         self._open: dict[tuple[Channel, int, float, str | None], Batch] = {}
         self._open_gets: dict[Channel, Batch] = {}
 
@@ -60,6 +61,8 @@ class Asking:
         if type(key) is not str or not key or len(key) > self._key_bytes or not key.isascii():
             check_key(key, self._key_bytes)
         future: asyncio.Future[Row] = self._loop.create_future()
+        if self._unlisted:
+            self._enter_bulks()
         flight = self._flights.get(key)
         if flight is not None:
             self._join(key, flight, future, timeout)
@@ -82,8 +85,10 @@ class Asking:
         """Ask for keys that have been checked: in bulk where many go the same way, the others each by itself."""
         timeout_s = self._timeout_s if timeout is None else check_timeout(timeout)
         flights = self._flights
+        if len(self._unlisted) >= UNLISTED_MOST:
+            self._enter_bulks()
         futures: dict[str, asyncio.Future[Row]] = {}
-        if not flights.keys().isdisjoint(keys):
+        if flights and not flights.keys().isdisjoint(keys):
             futures = {key: self.ask(key, timeout) for key in keys if key in flights}
             keys = [key for key in keys if key not in futures]
         bulks: list[Bulk] = []
@@ -95,12 +100,16 @@ class Asking:
                 continue
             for at in range(0, len(mine), channel.keys_that_fit):
                 part = mine[at : at + channel.keys_that_fit]
-                bulk = Bulk(part, flights, self, self._loop.create_future())
+                bulk = Bulk(part, flights, self._unlisted, self, self._loop.create_future())
                 batch = channel.open_batch(bulk, GET, self.name, flags=self._flags)
                 batch.trace = trace
                 bulk.ask(batch, batch.opened_s + timeout_s)
                 bulks.append(bulk)
         return bulks, futures
+
+    def _enter_bulks(self) -> None:
+        for bulk in list(self._unlisted):
+            bulk.enter_table()
 
     def _channel(self, key: str) -> Channel:
         try:
@@ -166,9 +175,9 @@ class Asking:
 
     def fence(self, key: str) -> None:
         """Nobody who asks for ``key`` from now on shares what is under way."""
-        flight = self._flights.pop(key, None)
-        if isinstance(flight, Bulk):
-            flight.whole = False
+        if self._unlisted:
+            self._enter_bulks()
+        self._flights.pop(key, None)
 
     def forgo_fill(self, errand: Flight) -> None:
         """Who asked for a lease was cancelled, or has waited for long enough."""

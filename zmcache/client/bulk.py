@@ -1,8 +1,10 @@
 """Many keys of one call and one channel, asked for as one thing: a flight of its own kind.
 
 A get of one key needs a future, a flight and a place in a batch. A ``get_many`` would need all of these for each key, and they
-would cost more than the asking. Here its keys for one channel share one future and one message; in the table of flights each key
-stands for the whole, so that others who want one of them may still join.
+would cost more than the asking. Here its keys for one channel share one future and one message.
+
+Others who want one of them may still join: for them each key stands for the whole in the table of flights. It is put there only when somebody
+looks who would find it, or when many bulks are under way, for that costs as much as checking the keys; most bulks are answered before.
 
 That holds for as long as all goes as it usually does, which is one answer that has every key. Whatever else comes, the first piece
 of an answer that comes in pieces, an error, a node that is gone, the bulk *splits*: an ordinary flight for each key takes its place,
@@ -14,15 +16,21 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable
+from itertools import repeat
 from typing import Any, Final, TypeAlias
 
 from zmcache.cache.raw import Row
-from zmcache.core.wire import FROM_LOADER, IS_NONE, Answer
+from zmcache.core.wire import FROM_HOT, FROM_LOADER, FROM_OWNER, IS_NONE, Answer
 from zmcache.errors import ZmcacheError
 from zmcache.peers.batch import Batch, Consumer
 
 # With fewer keys for a channel, sharing a message with all else that is asked in the same turn is worth more.
 LEAST: Final = 16
+# So many may be under way without standing in the table. What these have in common is asked for by each of them; the bulks of more callers than
+# that share it, so that a thousand who ask for the same hundred keys do not have a hundred thousand in flight.
+UNLISTED_MOST: Final = 16
+
+_VALUES: Final = bytes((FROM_OWNER, FROM_HOT, FROM_LOADER))  # beside these statuses stands a value
 
 Flight: TypeAlias = list[Any]  # [key, batch, future, deadline, future, deadline, ...]
 
@@ -30,22 +38,22 @@ Flight: TypeAlias = list[Any]  # [key, batch, future, deadline, future, deadline
 class Bulk:
     """The consumer of its batch until it splits; then ``consumer`` is, and ``futures`` has one for each key."""
 
-    __slots__ = ("_batch", "_consumer", "_deadline_s", "_joined", "_table", "future", "futures", "keys", "whole")
+    __slots__ = ("_batch", "_consumer", "_deadline_s", "_joined", "_table", "_unlisted", "future", "futures", "keys")
 
     def __init__(
         self,
         keys: list[str],
         table: dict[str, Flight | Bulk],
+        unlisted: dict[Bulk, None],
         consumer: Consumer,
         future: asyncio.Future[Answer | None],
     ) -> None:
-        """``keys`` are not in ``table`` yet. ``future`` gives the answer, or None when this has split."""
+        """It stands in ``unlisted`` while none of its keys does in ``table``. ``future`` gives the answer, or None when this has split."""
         self.keys = keys
         self.future = future
         self.futures: list[asyncio.Future[Row]] = []
-        self.whole = True
-        """Whether each key still stands for this in the table; not for whoever takes one out."""
         self._table = table
+        self._unlisted = unlisted
         self._consumer = consumer
         self._joined: dict[str, Flight] = {}
         self._deadline_s = 0.0
@@ -54,8 +62,13 @@ class Bulk:
         """Let this batch, which has no keys yet, ask for all of them."""
         self._deadline_s = deadline_s
         self._batch = batch
+        self._unlisted[self] = None
         batch.fill_up(self.keys, deadline_s)
-        self._table.update(dict.fromkeys(self.keys, self))
+
+    def enter_table(self) -> None:
+        """Put its keys into the table, but for those that something stands for there already."""
+        del self._unlisted[self]
+        deque(map(self._table.setdefault, self.keys, repeat(self)), maxlen=0)  # a loop, in C
 
     def join(self, key: str, future: asyncio.Future[Row], deadline_s: float) -> None:
         """One more who waits for one of the keys."""
@@ -65,10 +78,7 @@ class Bulk:
         """The call was cancelled. Unless others have joined, or it has split, the node is told."""
         if not self._joined and not self.futures and self._batch.unanswered:
             # The answer may be under way already.
-            self.whole = False
-            for key in self.keys:
-                if self._table.get(key) is self:
-                    del self._table[key]
+            self._leave()
             self._batch.sinks = [self] * len(self.keys)
             self._batch.channel.forgo(self._batch, self)
 
@@ -79,13 +89,8 @@ class Bulk:
             self._consumer.on_answer(batch, answer)
             return
         batch.unanswered = 0
-        table = self._table
-        if self.whole:
-            deque(map(table.pop, self.keys), maxlen=0)  # the loop below, in C
-        else:
-            for key in self.keys:
-                if table.get(key) is self:
-                    del table[key]
+        batch.consumer = self._consumer  # or each would keep the other until a full collection
+        self._leave()
         if not self.future.done():
             self.future.set_result(answer)
         for key, waiting in self._joined.items():
@@ -95,12 +100,24 @@ class Bulk:
                 if not future.done():
                     future.set_result(row)
 
+    def _leave(self) -> None:
+        """Nobody joins any more."""
+        table = self._table
+        if self in self._unlisted:
+            del self._unlisted[self]
+        else:
+            for key in self.keys:
+                if table.get(key) is self:
+                    del table[key]
+
     def on_failure(self, batch: Batch, error: ZmcacheError) -> None:
         """From the channel."""
         self._split(batch)
         self._consumer.on_failure(batch, error)
 
     def _split(self, batch: Batch) -> None:
+        if self in self._unlisted:
+            self.enter_table()
         create_future, abandoned = asyncio.get_running_loop().create_future, self.future.done()
         sinks: list[Flight] = []
         for key in self.keys:
@@ -120,7 +137,7 @@ class Bulk:
 
 def found_in(keys: list[str], answer: Answer) -> dict[str, bytes | None]:
     """The values of a whole answer."""
-    if max(answer.statuses) <= FROM_LOADER:
+    if not answer.statuses.translate(None, _VALUES):
         return dict(zip(keys, answer.values, strict=True))  # type: ignore[arg-type]  # the codec has held them against the statuses
     rows = zip(keys, answer.statuses, answer.values, strict=True)
     return {key: value for key, status, value in rows if status <= FROM_LOADER or status == IS_NONE}  # type: ignore[misc]  # as above

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
+import math
+import random as chance
+import time
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, cast
 
@@ -19,17 +21,20 @@ from zmcache.client.group import ClientRaw
 from zmcache.client.route import AnyRoute, OwnerRoute, Route
 from zmcache.core.calls import DEFAULT_TIMEOUT_S, Duration, check_timeout
 from zmcache.core.ring import Epoch, Member, Ring
-from zmcache.core.wire import CLEAR, STATS, TOPOLOGY, Figures, Limits, Members, Reply
+from zmcache.core.wire import CLEAR, PONG, STATS, TOPOLOGY, Figures, Limits, Members, Reply
 from zmcache.deadlines import Deadlines
 from zmcache.errors import ConfigError, PeerUnavailable, ProtocolError, ZmcacheError
 from zmcache.peers.channel import Channel, State
 from zmcache.peers.mesh import Mesh
+from zmcache.peers.pulse import BEAT_S
 from zmcache.transport.base import Transport
 
 # A cluster that changes may answer with a new epoch many times a second; one question in this time is enough to follow it.
 REFRESH_PAUSE_S: Final = 0.2
 # A look at the topology without any sign of change, for clients that only ever met nodes which are gone.
 _REFRESH_IDLE_S: Final = 5.0
+# Whoever is in use answers a ping in this time, and says in it which ring it has.
+_SPEAKS_WITHIN_S: Final = 2 * BEAT_S
 
 _log = logging.getLogger("zmcache.client")
 
@@ -47,13 +52,16 @@ class Client(Cache):
         limits: Limits,
         make_transport: Callable[[], Transport],
         on_error: str = "raise",
+        clock: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = chance.random,
     ) -> None:
-        super().__init__(on_error)
+        """``clock`` has to keep the pace of the event loop; ``random`` gives a number from 0 to 1 at each call."""
+        super().__init__(on_error, limits, timeout_s, clock)
+        self._clock = clock
+        self._random = random
         self._addresses = addresses
         self._route_kind = route
-        self._timeout_s = timeout_s
         self._connect_timeout_s = connect_timeout_s
-        self._limits = limits
         self._make_transport = make_transport
         self._transport: Transport | None = None
         self._mesh: Mesh | None = None
@@ -61,12 +69,21 @@ class Client(Cache):
         self._refreshing: asyncio.Task[None] | None = None
         self._wake: asyncio.Event | None = None
         self._hint: Channel | None = None
+        self._behind: dict[Channel, float] = {}  # when they last spoke of an older ring
 
     async def _open(self) -> None:
         assert self._loop is not None
         self._wake = asyncio.Event()
         self._transport = self._make_transport()
-        self._mesh = Mesh(self._transport, self._limits, Deadlines(self._loop), self_id=None, on_epoch=self._on_epoch)
+        self._mesh = Mesh(
+            self._transport,
+            self._limits,
+            Deadlines(self._loop),
+            self_id=None,
+            on_epoch=self._on_epoch,
+            clock=self._clock,
+            random=self._random,
+        )
         if self._route_kind == "any":
             self._route = AnyRoute(self._mesh, self._addresses)
         else:
@@ -109,6 +126,8 @@ class Client(Cache):
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
+            if answer.kind != PONG:
+                raise ProtocolError(f"asked to clear, got kind {answer.kind}")
 
     async def topology(self, *, timeout: Duration | None = None) -> Topology:
         """Ask a node who is in the cluster. Raises `PeerUnavailable` when none answers."""
@@ -151,7 +170,7 @@ class Client(Cache):
             except ZmcacheError as error:
                 if mesh.clock() + pause_s >= deadline_s:
                     raise PeerUnavailable(f"no node answers at {', '.join(self._addresses)}: {error}") from error
-                await asyncio.sleep(pause_s * (0.5 + random.random()))
+                await asyncio.sleep(pause_s * (0.5 + self._random()))
                 pause_s = min(1.0, pause_s * 2)
             else:
                 await self._adopt(mesh, answer)
@@ -159,13 +178,15 @@ class Client(Cache):
 
     async def _any_answer(self, mesh: Mesh, channels: list[Channel], kind: int, deadline_s: float) -> Reply:
         """The first good answer to a question that is put to all of them at once."""
-        waiting = {channel.query(kind, deadline_s) for channel in channels}
+        asked = [channel.query(kind, deadline_s) for channel in channels]
+        waiting = set(asked)
         error: BaseException | None = None
         try:
             while waiting:
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                # Every one is looked at, or asyncio would report the failures among them as unseen.
-                failures = {future: future.exception() for future in done}
+                # Every one is looked at, or asyncio would report the failures among them as unseen; in the order in which they were asked,
+                # for a set's own is another in every run.
+                failures = {future: future.exception() for future in asked if future in done}
                 for future, error in failures.items():
                     if error is None:
                         return future.result()
@@ -182,9 +203,20 @@ class Client(Cache):
         return up[:3] or [mesh.contact(address) for address in self._addresses] + mesh.channels
 
     def _on_epoch(self, channel: Channel, epoch: Epoch) -> None:
-        if self._mesh is not None and self._wake is not None and epoch.revision >= self._mesh.ring.epoch.revision:
+        if self._mesh is None or self._wake is None:
+            return
+        if epoch.revision >= self._mesh.ring.epoch.revision:
             self._hint = channel
             self._wake.set()
+        else:
+            self._behind[channel] = self._clock()
+
+    def _is_left_behind(self, mesh: Mesh) -> bool:
+        """Whether nobody in use has a ring as new as ours. An etcd that has lost its data counts from the beginning, and then an older
+        topology is the one there is. (Whoever merely lags behind is not alone, but for a moment.)
+        """
+        since_s = self._clock() - _SPEAKS_WITHIN_S
+        return all(self._behind.get(channel, -math.inf) > since_s for channel in mesh.channels if channel.usable)
 
     async def _keep_fresh(self, mesh: Mesh) -> None:
         assert self._wake is not None
@@ -206,8 +238,9 @@ class Client(Cache):
         topology = _topology(answer)
         if isinstance(answer, Members) and answer.groups is not None and answer.copies is not None:
             mesh.copies = dict(zip(answer.groups, answer.copies, strict=True))
-        if mesh.ring and not _is_newer(topology, mesh.ring):
+        if not self._is_left_behind(mesh) and not _is_newer(topology, mesh.ring):
             return
+        self._behind.clear()
         assert self._loop is not None
         ring = await self._loop.run_in_executor(
             None, lambda: Ring.build(topology.members, topology.revision, previous=mesh.ring)
@@ -258,8 +291,13 @@ def make_client(
     connect_timeout: float = 5.0,
     limits: Limits | None = None,
     on_error: str = "raise",
+    clock: Callable[[], float] = time.monotonic,
+    random: Callable[[], float] = chance.random,
 ) -> Client:
-    """A client that is not yet connected. ``addresses``: text for `parse_addresses`, or endpoints. Raises `ConfigError` for a wrong argument."""
+    """A client that is not yet connected. ``addresses``: text for `parse_addresses`, or endpoints. Raises `ConfigError` for a wrong argument.
+
+    ``clock`` and ``random``: see `Client`.
+    """
     if route not in ("owner", "any"):
         raise ConfigError(f"expected route 'owner' or 'any', found {route!r}")
     return Client(
@@ -270,4 +308,6 @@ def make_client(
         limits=limits or Limits(),
         make_transport=make_transport,
         on_error=on_error,
+        clock=clock,
+        random=random,
     )

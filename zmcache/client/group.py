@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import Final
 
 from zmcache.cache.fences import Fences
+from zmcache.cache.lanes import get_in_lanes, in_lanes, keys_at_once, parts_of, patiently
 from zmcache.cache.raw import Told
 from zmcache.client.asking import Asking
-from zmcache.client.bulk import discard, found_in
+from zmcache.client.bulk import Flight, discard, found_in
 from zmcache.client.route import Route
-from zmcache.core.calls import Duration
-from zmcache.core.wire import FILL, FROM_LOADER, IS_NONE, Change, check_key
-from zmcache.errors import DeadlineExceeded, ZmcacheError
+from zmcache.core.calls import Duration, many_keys
+from zmcache.core.wire import FILL, FROM_LOADER, GETS, IS_NONE, Change, check_key
+from zmcache.errors import DeadlineExceeded, MeshError, ZmcacheError
+
+_TEXT: Final = frozenset({str})
 
 
 class ClientRaw:
@@ -31,6 +36,7 @@ class ClientRaw:
         self.limits = route.mesh.limits
         self.timeout_s = timeout_s
         self.fences = Fences()
+        self._keys_at_once = keys_at_once(self.limits)
         self._clear = clear
         route = route.of(name)
         self._asking = Asking(name, route, timeout_s, on_unreachable)
@@ -49,6 +55,14 @@ class ClientRaw:
     ) -> tuple[dict[str, bytes | None], dict[str, ZmcacheError]]:
         """See `Raw.get_many`."""
         wanted = self._checked(keys)
+        most = self._keys_at_once
+        if len(wanted) <= most:
+            return await self._get_some(wanted, timeout)
+        return await get_in_lanes(wanted, most, self._get_some, self.timeout_s if timeout is None else timeout)
+
+    async def _get_some(
+        self, wanted: list[str], timeout: Duration | None
+    ) -> tuple[dict[str, bytes | None], dict[str, ZmcacheError]]:
         bulks, futures = self._asking.ask_many(wanted, timeout)
         values: dict[str, bytes | None] = {}
         errors: dict[str, ZmcacheError] = {}
@@ -75,24 +89,30 @@ class ClientRaw:
             for key in futures:
                 self._asking.forgo(key)
             raise
-        if len(bulks) + bool(futures) > 1:
+        if futures or len(bulks) > 1:  # by channel so far
             values = {key: values[key] for key in wanted if key in values}
         return values, errors
 
     def _checked(self, keys: Iterable[str]) -> list[str]:
         """Each key once. Raises `InvalidKey`."""
-        wanted = list(keys)
+        wanted = many_keys(keys)
         limit = self.limits.key_bytes
         # All at once, in C, a tenth of what a loop takes; only what is not plain is looked at by itself.
-        if not (set(map(type, wanted)) <= {str} and all(wanted) and all(map(str.isascii, wanted))) or (
-            wanted and max(map(len, wanted)) > limit
-        ):
-            for key in wanted:
-                check_key(key, limit)
+        if set(map(type, wanted)) <= _TEXT:
+            whole, once = "".join(wanted), set(wanted)
+            if whole.isascii() and "" not in once and (len(whole) <= limit or max(map(len, wanted)) <= limit):
+                return wanted if len(once) == len(wanted) else list(dict.fromkeys(wanted))
+        for key in wanted:
+            check_key(key, limit)
         return list(dict.fromkeys(wanted))
 
     async def change(self, change: Change, timeout: Duration | None) -> Told:
         """See `Raw.change`."""
+        if change.kind == FILL:
+            return await patiently(partial(self._change, change), self.timeout_s if timeout is None else timeout)
+        return await self._change(change, timeout)
+
+    async def _change(self, change: Change, timeout: Duration | None) -> Told:
         self._peeking.fence(change.key)
         errand = self._asking.begin(change, timeout)
         status: int | None = None
@@ -103,6 +123,8 @@ class ClientRaw:
         except (asyncio.CancelledError, DeadlineExceeded):
             if change.kind == FILL:
                 self._asking.forgo_fill(errand)
+            elif change.kind == GETS:
+                errand[1].channel.forgo(errand[1], errand)
             raise
         finally:
             self._fence(change.key)
@@ -110,11 +132,21 @@ class ClientRaw:
 
     async def change_many(self, changes: Sequence[Change], timeout: Duration | None) -> list[Told | ZmcacheError]:
         """See `Raw.change_many`."""
+        parts = list(parts_of(changes, self.limits))
+        told = await in_lanes(parts, self._change_some, self.timeout_s if timeout is None else timeout)
+        return [
+            how
+            for part, hows in zip(parts, told, strict=True)
+            for how in ([hows] * len(part) if isinstance(hows, MeshError) else hows)
+        ]
+
+    async def _change_some(self, changes: Sequence[Change], timeout: Duration | None) -> list[Told | ZmcacheError]:
         for change in changes:
             self._peeking.fence(change.key)
-        errands = [self._asking.begin(change, timeout) for change in changes]
         told: list[Told | ZmcacheError] = []
+        errands: list[Flight] = []
         try:
+            errands += [self._asking.begin(change, timeout) for change in changes]
             for errand in errands:
                 try:
                     told.append(await errand[2])

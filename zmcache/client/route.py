@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from zmcache.core.wire import FORWARDED
-from zmcache.peers.channel import Channel
+from zmcache.peers.channel import Channel, State
 from zmcache.peers.mesh import ATTEMPTS, Mesh
 
 
@@ -103,12 +103,16 @@ class OwnerRoute:
 
 
 class AnyRoute:
-    """Every key to one of the given nodes, in turn, a whole turn of the loop to the same one so that batches stay whole."""
+    """Every key to one of the given nodes, in turn, a whole turn of the loop to the same one so that batches stay whole.
+
+    While none of them can be reached it is one of the members that the client has learnt of: who was given may be gone, or be tried again only later.
+    """
 
     retry_flags = 0
 
     def __init__(self, mesh: Mesh, endpoints: list[str]) -> None:
         self.mesh = mesh
+        self._given = frozenset(endpoints)
         self._channels = [mesh.contact(endpoint) for endpoint in endpoints]
         self._turn = 0
         self._current = self._channels[0]
@@ -127,11 +131,12 @@ class AnyRoute:
         if current.collecting and current.usable:
             return current
         turns = [(self._turn + step) % len(self._channels) for step in range(1, len(self._channels) + 1)]
-        self._turn = next(
-            (turn for turn in turns if self._channels[turn].preferred),
-            next((turn for turn in turns if self._channels[turn].usable), turns[0]),
-        )
-        self._current = self._channels[self._turn]
+        turn = next((turn for turn in turns if self._channels[turn].preferred), None)
+        if turn is None:
+            turn = next((turn for turn in turns if self._channels[turn].usable), None)
+        self._turn = turns[0] if turn is None else turn
+        current = self._channels[self._turn]
+        self._current = current if turn is not None else self._member() or current
         return self._current
 
     def channels(self, keys: list[str]) -> dict[Channel, list[str]]:
@@ -139,8 +144,20 @@ class AnyRoute:
         return {self.channel(keys[0]): keys} if keys else {}
 
     def other_channel(self, key: str, failed: Channel) -> Channel | None:
-        """Another of the given nodes."""
+        """Another of the given nodes, or a member."""
         for channel in self._channels[self._turn :] + self._channels[: self._turn]:
             if channel is not failed and channel.usable:
                 return channel
-        return None
+        return self._member(failed)
+
+    def _member(self, failed: Channel | None = None) -> Channel | None:
+        """One who answers; else one whose address was not given, and so has not turned out to be gone."""
+        found = None
+        for channel in self.mesh.channels:
+            if channel is failed:
+                continue
+            if channel.state is State.UP:
+                return channel
+            if channel.usable and channel.endpoint not in self._given:
+                found = channel
+        return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from zmcache.codecs.base import Codec
 from zmcache.codecs.foreign import ForeignCodec
@@ -12,6 +13,8 @@ from zmcache.codecs.tagged import MAX_VALUE_BYTES, TaggedCodec
 from zmcache.codecs.typed import TypedCodec
 from zmcache.core.units import found, parse_size
 from zmcache.errors import ConfigError
+
+T = TypeVar("T")
 
 CODECS: Final = ("raw", "msgpack", "json", "pickle")
 """The names that `make_codec` knows."""
@@ -23,15 +26,16 @@ def make_codec(
     type: object = None,  # noqa: A002  # the word of the public calls
     compress_above: int | str | None = None,
     key: bytes | None = None,
-    max_value_bytes: int = MAX_VALUE_BYTES,
-) -> Codec[Any] | None:
+    max_decompressed: int | str | None = None,
+) -> TaggedCodec | None:
     """The codec that these arguments describe; None for bytes as they are, which need none.
 
     codec            ``"raw"`` (None: this), ``"msgpack"``, ``"json"``, ``"pickle"``, or an object with ``name``, ``encode`` and ``decode``.
     type             instead of a codec: values are of this type, checked both ways.
     compress_above   compress what is longer: bytes, or text such as ``"1KiB"``; None: nothing. Below a kilobyte there is little to gain.
     key              what pickles are signed with, at least 16 bytes.
-    max_value_bytes  the longest content that a compressed entry may have.
+    max_decompressed  the longest content that a compressed entry may have, and a quarter of what those of one call may have together;
+                     bytes, or text; None: 64 MiB.
 
     Raises `ConfigError` for an unknown name, what does not go together, a type that msgspec cannot handle, and a missing extra.
     """
@@ -42,12 +46,13 @@ def make_codec(
     above = None if compress_above is None else _size(compress_above, "compress_above")
     made = TypedCodec(type) if type is not None else _made("raw" if codec is None else codec, key)
     if isinstance(made, TaggedCodec):
-        if above is None:
+        if above is None and max_decompressed is None:
             return made
         made = made.codec
     if above is None and isinstance(made, RawCodec):
         return None
-    return TaggedCodec(made, above, max_value_bytes)
+    limit = MAX_VALUE_BYTES if max_decompressed is None else _size(max_decompressed, "max_decompressed")
+    return TaggedCodec(made, above, limit)
 
 
 def reads_counters(codec: Codec[Any] | None) -> bool:
@@ -57,6 +62,11 @@ def reads_counters(codec: Codec[Any] | None) -> bool:
     """
     plain = codec.codec if isinstance(codec, TaggedCodec) else codec
     return plain is None or plain.name == "json" or isinstance(plain, RawCodec | ForeignCodec)
+
+
+def reader_of(codec: Codec[T]) -> Callable[[bytes], T]:
+    """What decodes the values of one call, which bounds what they come to together where they are compressed (`TaggedCodec.reader`)."""
+    return codec.reader() if isinstance(codec, TaggedCodec) else codec.decode
 
 
 def _made(codec: object, key: bytes | None) -> Codec[Any]:

@@ -7,13 +7,14 @@ or None is each argument's own to say. Numbers are looked at first: they are the
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from datetime import timedelta
 from enum import Enum
 from typing import Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from zmcache.core.units import MAX_DURATION_S, found, parse_duration
 from zmcache.core.wire import DUE, FOREVER, FROM_HOT, FROM_LOADER, FROM_OWNER, IS_NONE, MAX_TTL_MS, STALE, TTL_DEFAULT
-from zmcache.errors import InvalidTtl, RequestError
+from zmcache.errors import InvalidKey, InvalidTtl, RequestError
 
 # Long enough for a load from a database that has a bad moment, short enough that no caller hangs for ever by default.
 DEFAULT_TIMEOUT_S: Final = 3.0
@@ -96,6 +97,18 @@ def seconds_of(value: Duration, what: str) -> float:
             f"{what} is a number of seconds, text such as '1h30m' or a timedelta, above zero, not {_told(value)}"
         )
     return float(seconds)
+
+
+def is_zero(value: object) -> bool:
+    """Whether it is a duration of no length, in whichever way it is spelled."""
+    return _seconds_in(value) == 0
+
+
+def many_keys(keys: Iterable[str]) -> list[str]:
+    """The keys of a call that takes many, not yet checked one by one. Raises `InvalidKey` for one text, which would be asked for by its letters."""
+    if isinstance(keys, (str, bytes)) or not isinstance(keys, Iterable):
+        raise InvalidKey(f"many keys are a list of text or the like, not {type(keys).__name__}")
+    return list(keys)
 
 
 def _seconds_in(value: object) -> float | None:

@@ -6,7 +6,8 @@ these, and lists, tuples, sets and dictionaries of them. Everything else raises:
 one process only.
 
 In a template, ``"user:{user_id}"``, text and whole numbers are written as they are; what would let two calls meet is escaped (percent signs,
-the template's own separators, control characters), and all other types show as above, behind a ``~``. A 1 and a "1" are the same there.
+what separates two of the template's names, control characters), and all other types show as above, behind a ``~``. A 1 and a "1" are the same
+there. So a key can be read back into its parts: the first separator that is not escaped ends the first part, and so on.
 
 A key that would be too long ends in a hash of all of it.
 """
@@ -18,10 +19,11 @@ import hashlib
 import inspect
 import math
 import string
+import zoneinfo
 from collections.abc import Callable, Collection, Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, Flag
 from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
@@ -31,6 +33,8 @@ from zmcache.errors import ConfigError, InvalidKey
 _MAX_DEPTH: Final = 32
 _HASH_BYTES: Final = 16
 _TAG: Final = "~"
+_MARKS: Final = frozenset("%" + _TAG)
+_WORD: Final = 1 << 63
 
 
 class Keys:
@@ -78,6 +82,7 @@ class Keys:
         plain = kinds <= {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
         self._plain_count = len(self._parameters) if plain else -1
         self._places = [(before, self._parameters.index(str(path[0])), path[1:]) for before, path in self._pieces]
+        self._plain_numbers = self._escapes.keys().isdisjoint(map(ord, "-0123456789"))
 
     def key_for(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
         """The key of a call. Raises `InvalidKey` for arguments that no key can be made of, `TypeError` for a call that cannot be."""
@@ -95,7 +100,8 @@ class Keys:
         key = ""
         for before, at, path in self._places:
             value = args[at]
-            if type(value) is int:
+            # Every machine word is far below the length from which Python refuses to write a number.
+            if type(value) is int and self._plain_numbers and -_WORD < value < _WORD:
                 key += f"{before}{value}"
             else:
                 key += before + self._in_template(value, at, path)
@@ -111,11 +117,12 @@ class Keys:
             raise self._wrong(f"the key {template!r} is no template: {exc}") from exc
         for before, field, spec, conversion in fields:
             literal += before
-            separators += before
             if field is None:
                 continue
             if spec or conversion:
                 raise self._wrong(f"the key {template!r} formats {field!r}: expected a name in braces and no more")
+            if self._pieces:
+                separators += self._separators(template, literal)
             path = self._path(template, field)
             used.add(str(path[0]))
             self._pieces.append((literal, path))
@@ -123,12 +130,20 @@ class Keys:
         self._end = literal
         if not template:
             raise self._wrong("the key is empty")
-        # Only what is no letter or digit separates; but a template may have no other character between two of its names.
-        adjoining = any(not before for before, _ in self._pieces[1:])
-        if adjoining:
-            raise self._wrong(f"the key {template!r} has nothing between two names: two calls could share a key")
-        self._escapes = {ord(c): f"%{ord(c):02X}" for c in separators} | {n: f"%{n:02X}" for n in (*range(32), 127)}
+        self._escapes = {ord(c): _escape(c) for c in {*separators, *map(chr, range(32)), "\x7f"}}
         return used
+
+    def _separators(self, template: str, between: str) -> str:
+        """What values may not have of the text between two names, so that its first one shows where the value before it ends."""
+        if not between:
+            raise self._wrong(f"the key {template!r} has nothing between two names: two calls could share a key")
+        # Letters and digits only where there is nothing else, or nearly every value would be escaped.
+        found = "".join(c for c in between if not c.isalnum() and c not in _MARKS) or between
+        if not _MARKS.isdisjoint(found):
+            raise self._wrong(
+                f"the key {template!r} has {between!r} between two names, where values are marked with it"
+            )
+        return found
 
     def _path(self, template: str, field: str) -> tuple[str | int, ...]:
         try:
@@ -153,9 +168,8 @@ class Keys:
             raise InvalidKey(f"{self._name}: no key from {self._parameters[at]!r}: {exc}") from exc
         if type(value) is str:
             return value.translate(self._escapes)
-        if type(value) is int:
-            return str(value)
-        return _TAG + self._text(value, at).translate(self._escapes)
+        text = self._text(value, at).translate(self._escapes)
+        return text if type(value) is int else _TAG + text
 
     # -- without one -----------------------------------------------------------------------------------------------
 
@@ -186,19 +200,29 @@ class Keys:
         return ConfigError(f"{self._name}: {what}")
 
 
+def _escape(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode(errors="surrogatepass"))
+
+
 class _Unwritable(Exception):
     pass
 
 
 # Types whose `str` is one and only one text for each value.
 _BY_STR: Final = (UUID, Decimal, PurePath, complex)
+_STANDARD: Final = frozenset({"builtins", "datetime", "decimal", "pathlib", "uuid", "_pydatetime", "_pydecimal"})
 
 
 def _text(value: Any, depth: int) -> str:
     """A value, so that its type shows and two different ones differ."""
     kind = type(value)
-    if value is None or kind is bool or kind is int:
+    if value is None or kind is bool:
         return str(value)
+    if kind is int:
+        try:
+            return str(value)
+        except ValueError:  # Python itself refuses
+            raise _Unwritable("a number of thousands of digits") from None
     if kind is str or kind is bytes:
         return repr(value)
     if kind is float:
@@ -207,15 +231,6 @@ def _text(value: Any, depth: int) -> str:
         return repr(value + 0.0)  # -0.0 equals 0.0
     if depth >= _MAX_DEPTH:
         raise _Unwritable(f"which is more than {_MAX_DEPTH} deep")
-    name = f"{kind.__module__}.{kind.__qualname__}"
-    if isinstance(value, Enum):
-        return f"{name}.{value.name}"
-    if isinstance(value, (datetime, date, time)):
-        return f"{kind.__name__}({value.isoformat()}{getattr(value, 'fold', '') or ''})"
-    if isinstance(value, timedelta):
-        return f"timedelta({value.days},{value.seconds},{value.microseconds})"
-    if isinstance(value, _BY_STR):
-        return f"{kind.__name__}({str(value)!r})"
     if kind is tuple or kind is list:
         inside = ",".join(_text(item, depth + 1) for item in value)
         return f"({inside},)" if kind is tuple else f"[{inside}]"
@@ -224,9 +239,54 @@ def _text(value: Any, depth: int) -> str:
     if kind is dict:
         pairs = sorted(f"{_text(key, depth + 1)}:{_text(item, depth + 1)}" for key, item in value.items())
         return f"{{{','.join(pairs)}}}"
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return f"{name}({','.join(_text(item, depth + 1) for item in value)})"
-    if dataclasses.is_dataclass(value) and kind.__dataclass_params__.frozen:
-        fields = [_text(getattr(value, field.name), depth + 1) for field in dataclasses.fields(value)]
-        return f"{name}({','.join(fields)})"
+    return _text_of_object(value, kind, depth)
+
+
+def _text_of_object(value: Any, kind: type, depth: int) -> str:
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    if isinstance(value, Flag):
+        return f"{name}({value.value})"  # several bits together, and none, may have no name
+    if isinstance(value, Enum):
+        return f"{name}.{value.name}"
+    if dataclasses.is_dataclass(value):
+        # Of this class itself: a subclass that is none may have attributes that are no fields.
+        params = kind.__dict__.get("__dataclass_params__")
+        if params is not None and params.frozen:
+            fields = [_text(getattr(value, field.name), depth + 1) for field in dataclasses.fields(value)]
+            return f"{name}({','.join(fields)})"
+    elif not _says_more(value, kind):
+        if _is_standard(kind):  # whose module is another in some Pythons
+            name = kind.__name__
+        if isinstance(value, (datetime, time)):
+            zone = "" if value.tzinfo is None else f",{_zone(value.tzinfo)}"
+            return f"{name}({value.isoformat()}{value.fold or ''}{zone})"
+        if isinstance(value, date):
+            return f"{name}({value.isoformat()})"
+        if isinstance(value, timedelta):
+            return f"{name}({value.days},{value.seconds},{value.microseconds})"
+        if isinstance(value, _BY_STR):
+            return f"{name}({str(value)!r})"
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return f"{name}({','.join(_text(item, depth + 1) for item in value)})"
     raise _Unwritable(f"a {name}, which has no text of its own")
+
+
+def _zone(zone: tzinfo) -> str:
+    """A time zone. An offset alone does not tell two apart, and a time of day has none in a zone that changes it."""
+    if isinstance(zone, zoneinfo.ZoneInfo) and zone.key is not None:
+        return zone.key
+    kind = type(zone)
+    if kind is timezone or (kind.__repr__ is not object.__repr__ and not isinstance(zone, zoneinfo.ZoneInfo)):
+        return repr(zone)
+    raise _Unwritable(f"the time zone {kind.__qualname__}, which has no text of its own")
+
+
+def _says_more(value: Any, kind: type) -> bool:
+    """Whether it has attributes beside what its base class has, in which two of equal text could differ."""
+    return bool(getattr(value, "__dict__", None)) or any(
+        base.__dict__.get("__slots__") for base in kind.__mro__ if not _is_standard(base)
+    )
+
+
+def _is_standard(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] in _STANDARD

@@ -44,11 +44,12 @@ def marked(what: Marked) -> Held:
     return (header + (value or b"")).decode("latin-1")
 
 
-def read_mark(held: str) -> Marked:
-    """What `marked` was given; not for `ABSENT`."""
+def read_mark(held: str, expires_at_s: float = math.inf) -> Marked:
+    """What `marked` was given; not for `ABSENT`. It is fresh no longer than the store keeps it: until ``expires_at_s``."""
     data = held.encode("latin-1")
     is_none, fresh_until_s, stale_until_s, took_s = _HEADER.unpack_from(data)
-    return Marked(None if is_none else data[_HEADER.size :], fresh_until_s, stale_until_s, took_s)
+    value = None if is_none else data[_HEADER.size :]
+    return Marked(value, min(fresh_until_s, expires_at_s), stale_until_s, took_s)
 
 
 def all_plain(values: list[Held | None]) -> bool:

@@ -25,7 +25,9 @@ from zmcache.core.messages import (
     FILL,
     FIRST_ERROR,
     FOREVER,
+    FROM_HOT,
     FROM_LOADER,
+    FROM_OWNER,
     GET,
     GETS,
     HANDED,
@@ -66,6 +68,7 @@ from zmcache.core.messages import (
 from zmcache.core.ring import MAX_WEIGHT
 from zmcache.errors import InvalidKey, InvalidTtl, InvalidValue, ValueTooLarge
 
+_VALUES: Final = bytes((FROM_OWNER, FROM_HOT, FROM_LOADER))  # beside these statuses stands a value
 # Where a value may be an old one, and an old one may be None.
 _OLD_VALUES: Final = frozenset({STALE, DUE, LEASED})
 
@@ -234,10 +237,10 @@ def _read_answer(fields: list[Any], limits: Limits) -> Answer:
             raise ValueError
         if len(set(positions)) != count:
             raise ValueError
-    if min(_numbers(lives, count)) < FOREVER:
+    if _numbers(lives, count).count(FOREVER) < count and min(lives) < FOREVER:
         raise ValueError
     # Where all are values, as usual, this was all there is to check.
-    if max(statuses) > FROM_LOADER or set(map(type, values)) != {bytes}:
+    if statuses.translate(None, _VALUES) or set(map(type, values)) != {bytes}:
         for status, value in zip(statuses, values, strict=True):
             if status <= FROM_LOADER:
                 expected: tuple[type, ...] = (bytes,)

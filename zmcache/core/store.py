@@ -160,9 +160,12 @@ class Store:
             slots = [shards[shard := hash(key) % SHARDS][key] * SHARDS + shard for key in keys]
         except KeyError:
             return self._get_each(keys, now_s)
-        found_ends = [expires[slot] for slot in slots]
-        if min(found_ends, default=math.inf) <= now_s:
-            return self._get_each(keys, now_s)
+        if self._mortal:
+            found_ends = [expires[slot] for slot in slots]
+            if min(found_ends, default=math.inf) <= now_s:
+                return self._get_each(keys, now_s)
+        else:
+            found_ends = [math.inf] * len(slots)
         touched += slots
         found: list[Held | None] = [values[slot] for slot in slots]
         if len(touched) >= _TOUCHED_MAX:

@@ -173,12 +173,11 @@ class Handover:
                 # The first holder of a key may not have had what the second has.
                 for peer in self._sharing():
                     self._pairs.setdefault(peer, False)
+        joined_now = joining if target is not self._handed_for else set[str]()
         self._settled = self._handed_for = target
-        failed = self._sending.take_failed()
-        for peer in failed:
+        for peer in self._sending.take_failed() | joined_now:
+            # Who joins is told once it has been compared with, too: what another was to send it may not have come.
             self._pairs[peer] = peer in joining or self._pairs.get(peer, False)
-        for peer in joining - failed:
-            self._tell(peer)
         # While somebody joins, this node still serves what it will not own any more.
         if target is self._mesh.ring and not self._let_go_for.places_as(target):
             self._let_go_for = target

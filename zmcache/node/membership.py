@@ -22,7 +22,7 @@ from zmcache.core.ring import JOINING, LEAVING, SERVING, Member, Ring, as_if_ser
 from zmcache.core.wire import PING, Reply
 from zmcache.discovery.base import Snapshot
 from zmcache.errors import DiscoveryError
-from zmcache.peers.channel import State
+from zmcache.peers.channel import Channel, State
 from zmcache.peers.mesh import Mesh
 
 HOLD_S: Final = 60.0
@@ -72,10 +72,7 @@ class Membership:
         until_s = self._clock() + HOLD_S
         for member in gone:
             self._held[member.node_id] = (member, until_s)
-            channel = self._mesh.channel_of(member.node_id)
-            if channel is not None:
-                # Opens the connection where nobody has needed it yet; the answer itself shows in the channel's state.
-                channel.query(PING, self._clock() + _PING_TIMEOUT_S).add_done_callback(_retrieve)
+            self._ping(self._mesh.channel_of(member.node_id))
         for member in snapshot.members:
             self._held.pop(member.node_id, None)
         self._latest = snapshot
@@ -86,10 +83,18 @@ class Membership:
         now_s = self._clock()
         for node_id, (_, until_s) in list(self._held.items()):
             channel = self._mesh.channel_of(node_id)
+            if channel is not None and channel.state is State.NEW:
+                # A ring that was being built when the member vanished has been without it since: the way to it was made anew.
+                self._ping(channel)
             answers = channel is not None and channel.state in (State.UP, State.TRIAL, State.NEW, State.CONNECTING)
             if now_s >= until_s or not answers:
                 del self._held[node_id]
                 self._rebuild()
+
+    def _ping(self, channel: Channel | None) -> None:
+        if channel is not None:
+            # Opens the connection where nobody has needed it yet; the answer itself shows in the channel's state.
+            channel.query(PING, self._clock() + _PING_TIMEOUT_S).add_done_callback(_retrieve)
 
     @property
     def held(self) -> int:

@@ -14,6 +14,7 @@ import asyncio
 import itertools
 import logging
 import os
+import random as chance
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -34,7 +35,7 @@ from zmcache.node.dispatch import Dispatcher
 from zmcache.node.doubt import Doubt
 from zmcache.node.figures import figures_of
 from zmcache.node.handover import Handover
-from zmcache.node.housekeeping import SUSPECTED_S, Housekeeping
+from zmcache.node.housekeeping import SUSPECTED_S, Housekeeping, time_since_boot_s
 from zmcache.node.membership import Membership
 from zmcache.node.reload import Changes, changes, with_budgets
 from zmcache.node.usage import Usage
@@ -54,8 +55,9 @@ _log = logging.getLogger("zmcache.node")
 class Node:
     """One process's share of the mesh. ``async with Node.from_yaml(path) as node: items = node.group("items")``.
 
-    ``loaders`` (by group) replace what the config names. ``transport`` and ``discovery`` replace the real ones, and ``clock`` that by
-    which entries end, for tests.
+    ``loaders`` (by group) replace what the config names. ``transport`` and ``discovery`` replace the real ones, for tests; so do
+    ``clock``, by which entries end, ``loop_time``, by which requests wait (it has to keep the pace of the event loop), ``boot_time``, by which
+    standstills are noticed, and ``random``, a number from 0 to 1 at each call.
     """
 
     def __init__(
@@ -67,10 +69,16 @@ class Node:
         discovery: Callable[[Member], Discovery] | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_s: Callable[[], float] = time.time,
+        loop_time: Callable[[], float] = time.monotonic,
+        boot_time: Callable[[], float] = time_since_boot_s,
+        random: Callable[[], float] = chance.random,
     ) -> None:
         self.config = config
         self._wall_s = wall_s
         self._clock = clock
+        self._loop_time = loop_time
+        self._boot_time = boot_time
+        self._random = random
         self._given_loaders = dict(loaders or {})
         self._make_transport = transport or (lambda: make_transport(config))
         self._make_discovery = discovery or (lambda member: make_discovery(config, member))
@@ -134,7 +142,7 @@ class Node:
             raise LifecycleError("a node is started once; make another")
         self._started = True
         self._loop = asyncio.get_running_loop()
-        self._started_s = time.monotonic()
+        self._started_s = self._loop_time()
         try:
             await self._start(self._loop)
         except BaseException:
@@ -162,17 +170,28 @@ class Node:
             self_id=node_id,
             on_epoch=lambda *_: None,
             on_back=lambda channel: self._on_back(channel),
+            clock=self._loop_time,
         )
         self._mesh.copies = {name: group.copies for name, group in config.groups.items() if group.copies > 1}
         self._peers = RemotePeers(self._mesh, node_id, self._clock, self._on_short)
-        versions = Versions(node_id, self._wall_s(), time.monotonic)
-        self._groups = make_groups(config, self._peers, self._deadlines, self._loaders, self._clock, versions)
-        self._handover = Handover(self._mesh, self._groups, node_id, rate_bytes=float(config.node.handover_rate_bytes))
+        versions = Versions(node_id, self._wall_s(), self._loop_time)
+        self._groups = make_groups(
+            config, self._peers, self._deadlines, self._loaders, self._clock, self._random, versions
+        )
+        self._handover = Handover(
+            self._mesh,
+            self._groups,
+            node_id,
+            rate_bytes=float(config.node.handover_rate_bytes),
+            clock=self._loop_time,
+        )
         self._doubt = Doubt(self._mesh, node_id)
         self._usage = Usage(self._mesh, self._groups, node_id)
         self._tidied = itertools.cycle(self._groups.values())
-        self._dispatcher = Dispatcher(self, self._groups, config.limits, self._deadlines, self._listener.send_nowait)
-        self._membership = Membership(self._mesh, node_id, self._on_ring)
+        self._dispatcher = Dispatcher(
+            self, self._groups, config.limits, self._deadlines, self._listener.send_nowait, clock=self._loop_time
+        )
+        self._membership = Membership(self._mesh, node_id, self._on_ring, clock=self._loop_time)
         self._discovery = self._make_discovery(self._member)
         if config.node.join_timeout_s > 0:
             self._member = self._member._replace(state=JOINING)
@@ -182,7 +201,7 @@ class Node:
         self._dispatcher.serving = True
         # What was kept in its place while it was away, or is not equal everywhere for whatever reason.
         self._doubt.begin(config.node.join_timeout_s, lambda: None)
-        self._housekeeping = Housekeeping(self._sweep, self._on_standstill)
+        self._housekeeping = Housekeeping(self._sweep, self._on_standstill, clock=self._boot_time)
         _log.debug("node %s serves at %s (bound to %s)", node_id, endpoint, self._listener.endpoint)
 
     async def _join(self, member: Member) -> Member:
@@ -228,11 +247,11 @@ class Node:
             if not alone:
                 _log.info("the others are not told that this node leaves: %s", error)
             alone = True  # nobody will route around it, so there is no quiet to wait for
-        deadline_s = time.monotonic() + self.config.node.drain_timeout_s
+        deadline_s = self._loop_time() + self.config.node.drain_timeout_s
         if not alone:
             await self._hand_over_all(deadline_s)
-        quiet_since_s = max(time.monotonic(), self._dispatcher.last_request_s)
-        while (now_s := time.monotonic()) < deadline_s:
+        quiet_since_s = max(self._loop_time(), self._dispatcher.last_request_s)
+        while (now_s := self._loop_time()) < deadline_s:
             quiet_since_s = max(quiet_since_s, self._dispatcher.last_request_s)
             if not self._dispatcher.late and (alone or now_s - quiet_since_s >= _QUIET_S):
                 break
@@ -243,7 +262,7 @@ class Node:
         assert self._membership is not None
         assert self._handover is not None
         try:
-            async with asyncio.timeout(max(0.0, deadline_s - time.monotonic())):
+            async with asyncio.timeout(max(0.0, deadline_s - self._loop_time())):
                 await self._membership.wait_state(self.member.node_id, LEAVING, _PUBLISHED_S)
                 await self._handover.wait_settled()
         except TimeoutError:
@@ -340,7 +359,7 @@ class Node:
             raise LifecycleError("the node has not been started")
         blocks = figures_of(self._dispatcher, self._mesh, self._membership, self._groups, self.member.node_id)
         yield {
-            "uptime_s": round(time.monotonic() - self._started_s, 3),
+            "uptime_s": round(self._loop_time() - self._started_s, 3),
             "lease_losses": self.lease_losses,
             "standstills": self.standstills,
             **next(blocks),

@@ -45,7 +45,7 @@ def lives_ms(expiries: list[float], now_s: float) -> list[int]:
     """What remains until each expiry, none of which is past. About 0.08 us each."""
     if math.inf not in expiries:
         return [math.floor((expires_at_s - now_s) * 1000) for expires_at_s in expiries]
-    if min(expiries) == math.inf:  # where some never expire it is usually all
+    if expiries.count(math.inf) == len(expiries):  # where some never expire it is usually all
         return [FOREVER] * len(expiries)
     return [FOREVER if e == math.inf else math.floor((e - now_s) * 1000) for e in expiries]
 

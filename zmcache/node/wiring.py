@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +47,7 @@ def make_groups(
     deadlines: Deadlines,
     loaders: Mapping[str, Loader],
     clock: Callable[[], float],
+    random: Callable[[], float],
     versions: Versions,
 ) -> dict[str, Group]:
     """The groups by name, each with its loader from ``loaders`` where there is one, which is the group's to close from now on."""
@@ -56,7 +56,7 @@ def make_groups(
         settings = GroupSettings(**{field: getattr(group, field) for field in GroupSettings.__struct_fields__})
         groups[name] = Group(
             name, settings, config.limits, peers, deadlines,
-            loader=loaders.get(name), random=random.random, clock=clock, versions=versions,
+            loader=loaders.get(name), random=random, clock=clock, versions=versions,
         )  # fmt: skip
     return groups
 

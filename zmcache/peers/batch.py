@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from zmcache.core import wire
 from zmcache.core.ring import Epoch
-from zmcache.errors import DeadlineExceeded, OutcomeUnknown, PeerUnavailable, ZmcacheError
+from zmcache.errors import DeadlineExceeded, OutcomeUnknown, PeerUnavailable, ProtocolError, ZmcacheError
 
 if TYPE_CHECKING:
     from zmcache.peers.channel import Channel
 
 _LATE_S: Final = 1.0
+_NO_ERRORS: Final = bytes(range(wire.FIRST_ERROR))
 
 
 class Consumer(Protocol):
@@ -34,7 +35,7 @@ class Batch:
     """Requests of one kind for one group to one peer. ``sinks`` are the consumer's own, one a key; None once filled."""
 
     __slots__ = (
-        "_full_at", "attempt", "bucket", "bytes", "changes", "channel", "consumer", "deadline_s", "flags", "group", "keys", "kind",
+        "_full_at", "attempt", "bucket", "bytes", "changes", "channel", "consumer", "deadline_s", "flags", "group", "in_flight", "keys", "kind",
         "open", "opened_s", "request_id", "sent", "served", "sinks", "trace", "unanswered",
     )  # fmt: skip
 
@@ -67,6 +68,8 @@ class Batch:
         """The traceparent of all that is in it."""
         self.bucket = 0
         self.bytes = 0
+        self.in_flight: int | None = None
+        """For `zmcache.peers.flow`: how many of its keys count."""
         self.open = True
         self.request_id = 0
         self.unanswered = 0
@@ -86,12 +89,13 @@ class Batch:
             self.channel.flush()
 
     def fill_up(self, keys: list[str], deadline_s: float) -> None:
-        """GETs of these keys and no others: as many as a message may hold. The consumer puts ``sinks`` in place before it lets
-        `fill` or `unfilled` look at them.
+        """GETs of these keys and no others: as many as a message may hold, sent at once, so that the peer works on them while this turn goes
+        on. The consumer puts ``sinks`` in place before it lets `fill` or `unfilled` look at them.
         """
         self.keys = keys
         self.deadline_s = deadline_s
         self.open = False
+        self.channel.flush()
 
     def add_change(self, change: wire.Change, sink: object, deadline_s: float) -> None:
         """One more request of another kind."""
@@ -107,7 +111,7 @@ class Batch:
         return (
             answer.positions is None
             and self.unanswered == len(self.keys) == len(answer.statuses)
-            and max(answer.statuses) < wire.FIRST_ERROR
+            and not answer.statuses.translate(None, _NO_ERRORS)
         )
 
     def fill(self, answer: wire.Answer) -> list[tuple[Any, int, Any, int, int]]:
@@ -213,7 +217,11 @@ def remaining_ms(deadline_s: float, now_s: float) -> int:
 
 def undone(batch: Batch, error: ZmcacheError) -> ZmcacheError:
     """What a batch's failure is for its callers: `OutcomeUnknown` where it may have been carried out, and must not be twice."""
-    if batch.sent and batch.kind in wire.ONCE_ONLY and isinstance(error, (PeerUnavailable, DeadlineExceeded)):
+    if (
+        batch.sent
+        and batch.kind in wire.ONCE_ONLY
+        and isinstance(error, (PeerUnavailable, DeadlineExceeded, ProtocolError))
+    ):
         unknown = OutcomeUnknown(f"it may have been done, and may not: {error}")
         unknown.__cause__ = error
         return unknown

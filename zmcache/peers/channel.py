@@ -4,14 +4,14 @@ What one turn asks of one peer and group travels in one message, or in several w
 of the turn, and sent by a callback at its end or when it is full (`zmcache.peers.batch`).
 
 A request in flight when the peer goes down has no answer coming, so all of them fail at that moment and can be asked elsewhere.
-Which states there are, and what a batch meets in them, stands in `zmcache.peers.health`, which also tells a slow load from a hung peer.
+Which states there are, and what a batch meets in them, stands in `zmcache.peers.health`, which also tells a slow load from a hung peer. What is
+sent waits, bounded, until less is in flight (`zmcache.peers.flow`), and in a client while the peer is busy (`zmcache.peers.pauses`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -24,13 +24,16 @@ from zmcache.errors import (
     LifecycleError,
     PeerUnavailable,
     ProtocolError,
+    RequestError,
     ZmcacheError,
     from_code,
 )
 from zmcache.peers.batch import Batch, Consumer, remaining_ms
+from zmcache.peers.flow import WAITING_TIMES, Flow
 from zmcache.peers.health import State
 from zmcache.peers.link import Link
 from zmcache.peers.pauses import Pauses
+from zmcache.peers.trust import JUDGED_AFTER_S, Trust
 from zmcache.transport.base import Transport
 
 # A batch is sent before the turn is over when it has so many keys: the peer works on them while this loop goes on collecting, where
@@ -39,6 +42,7 @@ from zmcache.transport.base import Transport
 _FEW_KEYS: Final = 32
 _MORE_KEYS: Final = 64
 _MANY_IN_FLIGHT: Final = 96
+_HELD_MOST: Final = 1000  # batches, for a second at the most
 
 __all__ = ["Channel", "State"]
 
@@ -63,7 +67,7 @@ class Channel(Link):
         pauses: Pauses | None = None,
     ) -> None:
         """``on_epoch``: an answer carries another epoch than this node's. ``on_back``: the peer is used again, after it was not. ``ran_s``:
-        see `Link`; None: as the clock says. ``pauses``: back off from the peer when it is busy.
+        see `Link`; None: as the clock says. ``pauses``: back off from the peer when it is busy, as clients do; nodes do not.
         """
         super().__init__(name, endpoint, transport, clock, ran_s or clock)
         self.limits = limits
@@ -77,13 +81,15 @@ class Channel(Link):
         self._held: dict[Batch, asyncio.TimerHandle] = {}
         self._outbox: list[Batch] = []
         self.keys_that_fit = min(
-            limits.keys, max(1, limits.message_bytes // (limits.key_bytes + wire.ROW_OVERHEAD_BYTES) - 1)
+            limits.keys,
+            limits.inflight_requests,
+            max(1, limits.message_bytes // (limits.key_bytes + wire.ROW_OVERHEAD_BYTES) - 1),
         )
         """So many keys fit one message, however long they are."""
-        self._backlog: deque[Batch] = deque()
+        self._flow = Flow(limits, waiting_bytes=(1 if pauses is None else WAITING_TIMES) * limits.inflight_bytes)
+        self._sends_soon = False
         self._pending: dict[int, Batch | asyncio.Future[wire.Reply]] = {}
-        self._inflight_keys = 0
-        self._inflight_bytes = 0
+        self._trust = Trust()
         self._forgone: dict[Batch, list[object]] = {}
 
     # -- asking ----------------------------------------------------------------------------------------------------
@@ -96,7 +102,7 @@ class Channel(Link):
     @property
     def inflight(self) -> int:
         """Batches and queries that wait for an answer."""
-        return len(self._pending) + len(self._backlog)
+        return len(self._pending) + len(self._flow.waiting) + len(self._held)
 
     def open_batch(self, consumer: Consumer, kind: int, group: str, *, flags: int = 0, attempt: int = 0) -> Batch:
         """A batch that is sent at the end of this turn of the loop; add to it while it is ``open``.
@@ -107,7 +113,7 @@ class Channel(Link):
             raise LifecycleError(
                 "this belongs to another event loop, or to the process before a fork; make one in each"
             )
-        full_at = min(self.keys_that_fit, _FEW_KEYS if self._inflight_keys < _MANY_IN_FLIGHT else _MORE_KEYS)
+        full_at = min(self.keys_that_fit, _FEW_KEYS if self._flow.keys < _MANY_IN_FLIGHT else _MORE_KEYS)
         batch = Batch(self, consumer, kind, group, flags=flags, attempt=attempt, now_s=self._clock(), full_at=full_at)
         if not self._outbox:
             self._loop.call_soon(self.flush)
@@ -131,7 +137,7 @@ class Channel(Link):
         if not self._reachable:
             future.set_exception(PeerUnavailable(f"{self._where} is {self.state.value}", peer=self.name))
             return future
-        if len(self._pending) >= self.limits.inflight_requests:
+        if len(self._pending) > 2 * self.limits.inflight_requests:
             future.set_exception(Busy(f"too much is in flight to {self.name}"))
             return future
         self._next_id += 1
@@ -166,33 +172,33 @@ class Channel(Link):
 
     def flush(self) -> None:
         """Send what this turn has collected so far."""
+        if not self._outbox:
+            return
         self._connect()
         outbox, self._outbox = self._outbox, []
         for batch in outbox:
             batch.open = False
             batch.unanswered = len(batch.keys)
-            self._inflight_keys += batch.unanswered
-            self._inflight_bytes += batch.bytes
             batch.bucket = self._deadlines.add(batch.ends_s, batch.expire)
-            if self._inflight_keys > self.limits.inflight_requests or self._inflight_bytes > self.limits.inflight_bytes:
-                self.give_up(batch, Busy(f"too much is in flight to {self.name}"))
-            elif not self._pauses or not self._hold(batch):
+            if not self._pauses or not self._hold(batch):
                 self._pass_on(batch)
 
     def _pass_on(self, batch: Batch) -> None:
         if not self._reachable:
             self.give_up(batch, PeerUnavailable(f"{self._where} is {self.state.value}", peer=self.name))
-        elif not self._is_connected or self._backlog or not self._send(batch):
-            self._backlog.append(batch)
+        elif (
+            not self._is_connected or self._flow.waiting or not self._flow.has_room(batch) or not self._send(batch)
+        ) and not self._flow.wait(batch):
+            self.give_up(batch, Busy(f"too much waits to be sent to {self.name}"))
 
     def _hold(self, batch: Batch) -> bool:
-        """Keep a batch back where its peer is busy with requests of its kind. False: it may go."""
+        """Keep a batch back while its peer is busy with requests of its kind. False: it may go."""
         assert self._pauses is not None
         until_s = self._pauses.until_s((batch.group, batch.kind))
         pause_s = until_s - self._clock()
         if pause_s <= 0:
             return False
-        if until_s >= batch.deadline_s:
+        if until_s >= batch.deadline_s or len(self._held) >= _HELD_MOST:
             self.give_up(batch, Busy(f"{self.name} was busy, and is asked again in {pause_s:.2f} s"))
         else:
             self._held[batch] = self._loop.call_later(pause_s, self._release, batch)
@@ -203,7 +209,7 @@ class Channel(Link):
         self._pass_on(batch)
 
     def _send(self, batch: Batch) -> bool:
-        """False when it has to wait for `on_writable`."""
+        """False when it has to wait for `on_writable`. There is room for it."""
         assert self._connection is not None
         self._next_id += 1
         batch.request_id = self._next_id
@@ -218,6 +224,7 @@ class Channel(Link):
             self.give_up(batch, ProtocolError(f"cannot be sent: {type(error).__name__}: {error}"))
             return True
         self._pending[batch.request_id] = batch
+        self._flow.sent(batch)
         batch.sent = True
         return True
 
@@ -239,18 +246,27 @@ class Channel(Link):
                 whole = None if len(positions) == len(batch.keys) else positions
                 # Not sent, where the connection is full: then the peer works for nobody, until the deadline.
                 self._connection.send_nowait(wire.encode(wire.Cancel(*header, whole)))
-            if not batch.unanswered:
-                self._forget(batch)
-                if batch in self._backlog:
-                    self._backlog.remove(batch)
+            self._settle(batch)
 
     def give_up(self, batch: Batch, error: ZmcacheError) -> None:
         """End a batch without the rest of its answers."""
         self._forget(batch)
-        if batch in self._backlog:
-            self._backlog.remove(batch)
         self.failures += 1
         batch.consumer.on_failure(batch, error)
+
+    def _settle(self, batch: Batch) -> None:
+        """Some of its keys are not awaited any more, or none is."""
+        if not batch.unanswered:
+            self._forget(batch)
+        else:
+            self._flow.answered(batch)
+            self._send_soon()
+
+    def _send_soon(self) -> None:
+        """There may be room for what waits. Not at once: whoever says so may be in the middle of ending many."""
+        if self._flow.waiting and not self._sends_soon:
+            self._sends_soon = True
+            self._loop.call_soon(self.on_writable)
 
     def _forget(self, batch: Batch) -> None:
         self._pending.pop(batch.request_id, None)
@@ -258,31 +274,39 @@ class Channel(Link):
             self._held.pop(batch).cancel()
         # Or its keys and values would be kept until its deadline.
         self._deadlines.discard(batch.bucket, batch.expire)
-        self._inflight_keys -= len(batch.keys)
-        self._inflight_bytes -= batch.bytes
+        self._flow.ended(batch)
+        self._send_soon()
 
     # -- the connection --------------------------------------------------------------------------------------------
 
-    def on_writable(self) -> None:
-        """From the transport."""
-        while self._backlog and self._is_connected:
-            batch = self._backlog[0]
-            if not self._send(batch):
-                return
-            self._backlog.popleft()
+    def _begin_anew(self) -> None:
+        self._trust = Trust()
 
     def _is_back(self) -> None:
         self._on_back(self)
 
-    def _on_frame(self, frame: bytes) -> None:
+    def _may_be_used(self) -> bool:
+        return self._trust.may_be_asked(self._clock())
+
+    def on_writable(self) -> None:
+        """From the transport, and where less is in flight than before."""
+        self._sends_soon = False
+        while self._is_connected and (batch := self._flow.next()) is not None:
+            if not self._send(batch):
+                return
+
+    def on_frame(self, frame: bytes) -> None:
+        """From the transport."""
         try:
             reply = wire.decode(frame, self.limits)
         except wire.BadFrame as error:
-            self.garbage += 1
-            _log.debug("a bad frame from %s: %s", self.name, error)
             if error.request_id is not None:
                 self._fail(error.request_id, error)
+            # Of more than we take nobody is to blame; it is no garbage.
+            self._garbled(error, blame=not isinstance(error.__cause__, RequestError))
             return
+        # Only now: what hangs may still send bytes, and a stranger at that address may send any.
+        self._hear()
         waiting = self._pending.get(reply.request_id)
         if isinstance(waiting, Batch):
             self._answer_batch(waiting, reply)
@@ -292,6 +316,8 @@ class Channel(Link):
                 self.strays += 1
         else:
             del self._pending[reply.request_id]
+            if self._trust.in_doubt:
+                self._trust.good()
             if waiting.done():
                 return
             if isinstance(reply, wire.Refusal):
@@ -306,14 +332,17 @@ class Channel(Link):
             self._note(self._pauses, batch, reply)
         if isinstance(reply, wire.Answer):
             batch.consumer.on_answer(batch, reply)
-            if not batch.unanswered:
-                self._forget(batch)
+            self._settle(batch)
         elif isinstance(reply, wire.Refusal):
             batch.sent = False  # it says itself that nothing was done
             self.give_up(batch, from_code(reply.code, reply.message))
         else:
-            self.garbage += 1
-            self.give_up(batch, ProtocolError(f"{self.name} answered with kind {reply.kind}"))
+            error = ProtocolError(f"{self.name} answered with kind {reply.kind}")
+            self.give_up(batch, error)
+            self._garbled(error)
+            return
+        if self._trust.in_doubt:
+            self._trust.good()
 
     def _note(self, pauses: Pauses, batch: Batch, reply: wire.Message) -> None:
         """Whether the peer is busy. About 0.1 us where it is not."""
@@ -328,6 +357,16 @@ class Channel(Link):
         elif not batch.served:
             pauses.refused((batch.group, batch.kind), batch.opened_s, self._clock())
 
+    def _garbled(self, error: ProtocolError, *, blame: bool = True) -> None:
+        self.garbage += 1
+        _log.debug("a bad frame from %s: %s", self.name, error)
+        if blame and self.state is State.UP and self._trust.bad():
+            self._loop.call_later(JUDGED_AFTER_S, self._judge, str(error))
+
+    def _judge(self, what: str) -> None:
+        if self.state is State.UP and self._trust.judge(self._clock()):
+            self._suspect(f"sends what cannot be read: {what}")
+
     def _fail(self, request_id: int, error: ZmcacheError) -> None:
         waiting = self._pending.pop(request_id, None)
         if isinstance(waiting, Batch):
@@ -337,8 +376,7 @@ class Channel(Link):
 
     def _fail_all(self, error: ZmcacheError) -> None:
         pending, self._pending = self._pending, {}
-        backlog, self._backlog = self._backlog, deque()
-        for waiting in [*pending.values(), *backlog, *self._held]:
+        for waiting in [*pending.values(), *self._flow.waiting, *self._held]:
             if isinstance(waiting, Batch):
                 self.give_up(waiting, error)
             elif not waiting.done():

@@ -55,11 +55,20 @@ class Link:
         """From the transport, and when the peer can be sent to again: send what has waited."""
         raise NotImplementedError
 
-    def _on_frame(self, frame: bytes) -> None:
+    def on_frame(self, frame: bytes) -> None:
+        """From the transport. What makes sense is to be told to `_hear`."""
+        raise NotImplementedError
+
+    def _may_be_used(self) -> bool:
+        """Whether a peer that is suspected may be tried again, now that it speaks."""
         raise NotImplementedError
 
     def _fail_all(self, error: ZmcacheError) -> None:
         """Nothing that is under way will be answered."""
+        raise NotImplementedError
+
+    def _begin_anew(self) -> None:
+        """A new connection."""
         raise NotImplementedError
 
     def _is_back(self) -> None:
@@ -101,6 +110,7 @@ class Link:
         if self.state is State.CLOSED:
             return
         was_down = self.state is State.DOWN
+        self._begin_anew()
         self._become(self.health.connected(self._clock()))
         self.on_writable()
         if was_down and self.state is State.UP:
@@ -115,12 +125,16 @@ class Link:
             self._become(State.DOWN)
             self._fail_all(PeerUnavailable(f"{self._where}: {reason}", peer=self.name))
 
-    def on_frame(self, frame: bytes) -> None:
-        """From the transport."""
+    def _hear(self) -> None:
+        """Something came that makes sense."""
         self._pulse.heard = True
-        if self.state is State.SUSPECT:
+        if self.state is State.SUSPECT and self._may_be_used():
             self._become(self.health.speaks())
-        self._on_frame(frame)
+
+    def _suspect(self, why: str) -> None:
+        _log.warning("%s %s", self._where, why)
+        self._become(State.SUSPECT)
+        self._fail_all(PeerUnavailable(f"{self._where} {why}", peer=self.name))
 
     def beat(self) -> None:
         """Called every `BEAT_S`: count the beats of silence and ping, in use or not, so that a hung peer is known before it is needed."""
@@ -133,12 +147,11 @@ class Link:
         before, ran_s = self.state, self._ran_s()
         after = self.health.beat(before, ran_s, self._clock())
         if after is not before:
-            self._become(after)
             if after is State.SUSPECT:
-                _log.warning("%s does not answer pings", self._where)
-                self._fail_all(PeerUnavailable(f"{self._where} does not answer pings", peer=self.name))
+                self._suspect("does not answer pings")
             else:
                 _log.warning("%s answers again", self._where)
+                self._become(after)
                 self._is_back()
         if self._pulse.wants_ping(ran_s) and self._connection is not None:
             self._next_id += 1

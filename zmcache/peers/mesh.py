@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
+import random as chance
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -41,6 +41,7 @@ class Mesh:
         on_epoch: Callable[[Channel, Epoch], None],
         on_back: Callable[[Channel], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = chance.random,
     ) -> None:
         self.ring = Ring.EMPTY
         self.next_ring = Ring.EMPTY
@@ -56,6 +57,7 @@ class Mesh:
         self.limits = limits
         self.deadlines = deadlines
         self.clock = clock
+        self._random = random
         self._self_id = self_id
         self._transport = transport
         self._on_epoch = on_epoch
@@ -140,7 +142,7 @@ class Mesh:
             name, endpoint, self._transport, self.limits, self.deadlines, self._on_epoch, self._on_back, self.clock,
             ran_s=self._own_loop.ran_s,
             # A node asks on behalf of its callers, and it is they who back off.
-            pauses=Pauses(random.random) if self._self_id is None else None,
+            pauses=Pauses(self._random) if self._self_id is None else None,
         )  # fmt: skip
         channel.epoch = self.ring.epoch
         return channel

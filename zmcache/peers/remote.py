@@ -24,6 +24,7 @@ from zmcache.core.wire import (
     IS_NONE,
     LEASED,
     LEASED_NONE,
+    NO_SUCH_KEY,
     PEEK,
     RELEASE,
     Answer,
@@ -163,26 +164,40 @@ class RemotePeers:
             # Of nobody else, should this one fail: that is for who counts the copies.
             self._send(_Errand(group, copy, deadline_s, waiter, None, FORWARDED), receiver, attempt=ATTEMPTS)
 
-    def ask_former(self, group: str, key: str, window_s: float, deadline_s: float, on_answer: Waiter) -> bool:
+    def ask_former(
+        self, group: str, key: str, copies: int, window_s: float, deadline_s: float, on_answer: Waiter
+    ) -> bool:
         """See `zmcache.group.Peers`."""
-        channel = self._former(key, window_s)
-        if channel is None or not channel.usable:
-            return False
-        self._send(
-            _Errand(group, Change(GET, key), deadline_s, on_answer, None, FORWARDED | PEEK), channel, attempt=ATTEMPTS
-        )
-        return True
+        return self._peek(self._who_may_hold(key, copies, window_s), group, key, deadline_s, on_answer)
 
-    def _former(self, key: str, window_s: float) -> Channel | None:
-        mesh = self._mesh
+    def _peek(self, holders: list[Channel], group: str, key: str, deadline_s: float, on_answer: Waiter) -> bool:
+        """Ask the first of these that can be reached, and the next when it has nothing."""
+
+        def answered(outcome: Outcome) -> None:
+            nothing = outcome.error is not None or outcome.status == NO_SUCH_KEY
+            if not nothing or not self._peek(holders, group, key, deadline_s, on_answer):
+                on_answer(outcome)
+
+        while holders:
+            channel = holders.pop(0)
+            if channel.usable:
+                errand = _Errand(group, Change(GET, key), deadline_s, answered, None, FORWARDED | PEEK)
+                self._send(errand, channel, attempt=ATTEMPTS)
+                return True
+        return False
+
+    def _who_may_hold(self, key: str, copies: int, window_s: float) -> list[Channel]:
+        mesh, members = self._mesh, list[Member]()
         if mesh.former_ring and mesh.clock() - mesh.adopted_s <= window_s:
-            former = mesh.former_ring.owner(key).node_id
-            if former != self._self_id:
-                return mesh.channel_of(former)
+            members += mesh.former_ring.owners(key, copies)
         if mesh.catches_up:
-            others = [member for member in mesh.ring.owners(key, 2) if member.node_id != self._self_id]
-            return mesh.channel_of(others[0].node_id) if others else None
-        return None
+            members += mesh.ring.owners(key, copies + 1)
+        if not self.is_ours(key):
+            # Asked in the place of those who cannot be reached from elsewhere: they may be, from here.
+            members += mesh.ring.owners(key, copies)
+        others = dict.fromkeys(member.node_id for member in members if member.node_id != self._self_id)
+        channels = [mesh.channel_of(node_id) for node_id in others]
+        return [channel for channel in channels if channel is not None and channel.usable][:ATTEMPTS]
 
     def ask(self, group: str, key: str, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
         """See `zmcache.group.Peers`."""

@@ -43,6 +43,14 @@ BACKGROUND_THREADS: Final = 8
 _CLOSED: Final = "it is closed: calls belong inside `with zmcache.sync.connect(...) as cache`"
 
 
+class Ended(Exception):
+    """What is no `Exception`, such as SystemExit, raised by a function that makes a value: on the loop it would end all calls."""
+
+    def __init__(self, what: BaseException) -> None:
+        super().__init__(f"{type(what).__name__}: {what}")
+        self.what = what
+
+
 class Call:
     """One call, from the thread that waits for it to the loop and back. ``begin`` is called on the loop."""
 
@@ -103,7 +111,7 @@ class Call:
         except asyncio.CancelledError:
             self.end(None, LifecycleError("it was closed while the call was under way"))
         except BaseException as error:
-            self.end(None, error)
+            self.end(None, error.what if isinstance(error, Ended) else error)
         else:
             self.end(result, None)
 
@@ -172,6 +180,8 @@ class Bridge:
 
     def start(self) -> None:
         """Start the thread, and return when its loop runs. Raises `LifecycleError` the second time."""
+        if self._thread is None:
+            self._pid = os.getpid()  # made before a server forks, and opened in each of its processes
         self.check()
         if self._thread is not None:
             raise LifecycleError("a connection is opened once; make another")
@@ -181,6 +191,11 @@ class Bridge:
         running.wait()
         if self._failure is not None:
             raise self._failure
+
+    @property
+    def is_started(self) -> bool:
+        """Whether it was, even if it has ended since."""
+        return self._thread is not None
 
     def stop(self, last: Callable[[], Awaitable[None]] | None = None) -> None:
         """Await ``last`` on the loop and end that; calls under way fail. Idempotent. Raises `LifecycleError` after a fork, and in its own thread.
@@ -281,7 +296,10 @@ class Bridge:
         """Run ``work`` in a thread for the background, on behalf of nobody who waits here."""
 
         def run() -> None:
-            made = context.copy().run(_outcome, work)
+            try:
+                made = context.copy().run(_outcome, work)
+            except BaseException as error:  # it ends neither this thread, which has others' work to do, nor the loop, and who waits has to know
+                made = None, Ended(error)
             self._post(partial(_settle, outcome, made))
 
         self._background.put(run)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial, update_wrapper
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
-from zmcache.cache.cached import BoundCached, Cached, CachedStatistics
+from zmcache.cache.cached import BoundCached, Cached, CachedStatistics, looks_of
 from zmcache.cache.filling import Filling
 from zmcache.cache.made import Made
 from zmcache.cache.making import Making
@@ -45,6 +45,7 @@ class SyncCached(Generic[P, R]):
             name = getattr(function, "__qualname__", repr(function))
             raise ConfigError(f"{name} is an async def, which needs the async client, zmcache.connect")
         update_wrapper(self, function)
+        self.looks = looks_of(self)
         self._function = function
         self._bridge = bridge
         self._filling = filling
@@ -108,8 +109,16 @@ class SyncCached(Generic[P, R]):
 class BoundSyncCached(Generic[P, R]):
     """A decorated method of one object: the calls of `SyncCached` without the first argument."""
 
+    __name__: str
+
     def __init__(self, cached: SyncCached[Any, R], instance: object) -> None:
+        self.__dict__.update(cached.looks)
         self._cached, self._instance = cached, instance
+
+    @property
+    def __wrapped__(self) -> Callable[P, R]:
+        """The function, as a method of the object."""
+        return self._cached.__wrapped__.__get__(self._instance)  # type: ignore[no-any-return]  # as functions have
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """See `SyncCached`."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any, Literal, Self, TypeVar, overload
 
 from zmcache.cache import Cache, CacheGroup, Topology
+from zmcache.cache.door import what_group
 from zmcache.codecs import Codec
 from zmcache.core.calls import Duration
 from zmcache.core.ring import Ring
@@ -25,7 +27,8 @@ class SyncCache:
         """``cache``: not opened yet."""
         self._cache = cache
         self._bridge = Bridge()
-        self._groups: dict[str, SyncGroup[bytes]] = {}
+        self._groups: dict[Hashable, SyncGroup[Any]] = {}
+        self._opening = threading.Lock()
 
     def __enter__(self) -> Self:
         """Open it; see `open`."""
@@ -37,7 +40,8 @@ class SyncCache:
 
     def open(self) -> Self:
         """Connect; see `zmcache.connect` for what is raised."""
-        self._bridge.start()
+        with self._opening:
+            self._bridge.start()
         try:
             self._bridge.run(self._cache.open)
         except BaseException:
@@ -52,20 +56,50 @@ class SyncCache:
 
     @overload
     def group(
-        self, name: str, *, codec: Literal["raw"] | None = None, compress_above: int | str | None = None
+        self,
+        name: str,
+        *,
+        codec: Literal["raw"] | None = None,
+        compress_above: int | str | None = None,
+        max_decompressed: int | str | None = None,
     ) -> SyncGroup[bytes]: ...
     @overload
-    def group(self, name: str, *, type: type[T], compress_above: int | str | None = None) -> SyncGroup[T]: ...
+    def group(
+        self,
+        name: str,
+        *,
+        type: type[T],
+        compress_above: int | str | None = None,
+        max_decompressed: int | str | None = None,
+    ) -> SyncGroup[T]: ...
     @overload
     def group(
-        self, name: str, *, codec: Literal["msgpack", "json"], compress_above: int | str | None = None
+        self,
+        name: str,
+        *,
+        codec: Literal["msgpack", "json"],
+        compress_above: int | str | None = None,
+        max_decompressed: int | str | None = None,
     ) -> SyncGroup[Any]: ...
     @overload
     def group(
-        self, name: str, *, codec: Literal["pickle"], key: bytes, compress_above: int | str | None = None
+        self,
+        name: str,
+        *,
+        codec: Literal["pickle"],
+        key: bytes,
+        compress_above: int | str | None = None,
+        max_decompressed: int | str | None = None,
     ) -> SyncGroup[Any]: ...
     @overload
-    def group(self, name: str, *, codec: Codec[T], compress_above: int | str | None = None) -> SyncGroup[T]: ...
+    def group(
+        self,
+        name: str,
+        *,
+        codec: Codec[T],
+        compress_above: int | str | None = None,
+        max_decompressed: int | str | None = None,
+    ) -> SyncGroup[T]: ...
     def group(
         self,
         name: str,
@@ -73,18 +107,25 @@ class SyncCache:
         codec: Any = None,
         type: Any = None,  # noqa: A002  # what it is called everywhere
         compress_above: int | str | None = None,
+        max_decompressed: int | str | None = None,
         key: bytes | None = None,
     ) -> SyncGroup[Any]:
-        plain = codec is type is compress_above is None
-        found = self._groups.get(name) if plain else None
+        what = what_group(name, codec, type, compress_above, max_decompressed, key)
+        found = self._groups.get(what)
         if found is not None:
-            self._bridge.check()
+            if self._bridge.is_started:
+                self._bridge.check()
             return found
         make: Callable[[], CacheGroup[Any]] = partial(
-            self._cache.group, name, codec=codec, type=type, compress_above=compress_above, key=key
-        )
-        made: SyncGroup[Any] = SyncGroup(self._bridge.run_nowait(make), self._bridge)
-        return self._groups.setdefault(name, made) if plain else made
+            self._cache.group, name, codec=codec, type=type, compress_above=compress_above,
+            max_decompressed=max_decompressed, key=key,
+        )  # fmt: skip
+        with self._opening:
+            # No loop runs yet, and none begins meanwhile.
+            group = None if self._bridge.is_started else make()
+        if group is None:
+            group = self._bridge.run_nowait(make)
+        return self._groups.setdefault(what, SyncGroup(group, self._bridge))
 
     @property
     def failures(self) -> int:

@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar, overload
 
 from zmcache.cache import CacheGroup
 from zmcache.cache.making import DEFAULT_LEASE_S, making
-from zmcache.core.calls import UNSET, Duration, Item, Ttl
+from zmcache.core.calls import UNSET, Duration, Item, Ttl, many_keys
 from zmcache.core.keys import Keys
 from zmcache.core.wire import FROM_LOADER, IS_NONE
 from zmcache.errors import MeshError, RequestError
@@ -34,8 +34,7 @@ class SyncGroup(Generic[T]):
         self.name = group.name
         self._group = group
         self._bridge = bridge
-        self._raw_get = group._raw.get
-        self._forgo = group._raw.forgo
+        self._raw = group._raw
         self._finish_get = self._got  # bound once
 
     @property
@@ -48,8 +47,8 @@ class SyncGroup(Generic[T]):
     @overload
     def get(self, key: str, default: D, *, timeout: Duration | None = None) -> T | D: ...
     def get(self, key: str, default: object = None, *, timeout: Duration | None = None) -> object:
-        call = Call(self._bridge, partial(self._raw_get, key, timeout), self._finish_get)
-        call.on_cancel = partial(self._forgo, key)
+        call = Call(self._bridge, partial(self._raw.get, key, timeout), self._finish_get)
+        call.on_cancel = partial(self._raw.forgo, key)
         try:
             value = self._bridge.wait(call)
         except MeshError as error:
@@ -72,7 +71,7 @@ class SyncGroup(Generic[T]):
         return self._bridge.run(self._group.fetch, key, timeout=timeout)
 
     def get_many(self, keys: Iterable[str], *, timeout: Duration | None = None) -> dict[str, T]:
-        return self._bridge.run(self._group.get_many, list(keys), timeout=timeout)
+        return self._bridge.run(self._group.get_many, many_keys(keys), timeout=timeout)
 
     def gets(self, key: str, *, timeout: Duration | None = None) -> tuple[T | None, int] | None:
         return self._bridge.run(self._group.gets, key, timeout=timeout)
@@ -92,7 +91,7 @@ class SyncGroup(Generic[T]):
         return self._bridge.run(self._group.delete, key, timeout=timeout)
 
     def delete_many(self, keys: Iterable[str], *, timeout: Duration | None = None) -> int:
-        return self._bridge.run(self._group.delete_many, list(keys), timeout=timeout)
+        return self._bridge.run(self._group.delete_many, many_keys(keys), timeout=timeout)
 
     def touch(self, key: str, *, ttl: Ttl = UNSET, timeout: Duration | None = None) -> bool:
         return self._bridge.run(self._group.touch, key, ttl=ttl, timeout=timeout)

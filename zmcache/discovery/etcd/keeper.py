@@ -37,10 +37,12 @@ class Keeper:
         sink: Sink,
         last_seen: LastSeen | None,
         pause: Callable[[float], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._settings, self._sink, self._last_seen, self._pause = settings, sink, last_seen, pause
         self.registration = Registration(settings.prefix, member, settings.lease_s) if member else None
-        self.complaints = Complaints()
+        self.complaints = Complaints(clock)
         self.view = View(settings.prefix, self.complaints)
         self.lease_losses = self.listings = 0
         self._renew_at = self._resync_at = self._withhold_until = 0.0
@@ -48,19 +50,19 @@ class Keeper:
 
     def due_in(self) -> float:
         """Seconds until `tend` has something to do."""
-        now = time.monotonic()
+        now = self._clock()
         due = min(self._renew_at if self.registration else math.inf, self._resync_at)
         return max(0.0, (min(due, self._withhold_until) if self._withhold_until > now else due) - now)
 
     def tend(self, conn: Connection) -> bool:
         """Renew and list again where it is time. True if the listing showed what the watch had not told."""
-        if self.registration is not None and time.monotonic() >= self._renew_at:
+        if self.registration is not None and self._clock() >= self._renew_at:
             self._renew(conn, self.registration)
-        return time.monotonic() >= self._resync_at and self.synchronise(conn)
+        return self._clock() >= self._resync_at and self.synchronise(conn)
 
     def withhold_removals(self) -> None:
         """Drop nobody until the others had time to register again."""
-        self._withhold_until = time.monotonic() + self._settings.withhold_s
+        self._withhold_until = self._clock() + self._settings.withhold_s
 
     def doubt_lease(self) -> None:
         """Renew at the next `tend`: how much is left of the lease is unknown."""
@@ -86,7 +88,7 @@ class Keeper:
             raise EtcdError("the key of this node does not stay where it was put")
         self.listings += 1
         differ = self.view.replace(listing)
-        self._resync_at = time.monotonic() + self._settings.resync_s
+        self._resync_at = self._clock() + self._settings.resync_s
         self.deliver()
         return differ
 
@@ -123,7 +125,7 @@ class Keeper:
 
     def deliver(self) -> None:
         """Hand on what is new, and remember it on disk."""
-        withhold = time.monotonic() < self._withhold_until
+        withhold = self._clock() < self._withhold_until
         if (snapshot := self.view.take_snapshot(withhold_removals=withhold)) is not None:
             self._sink.snapshot(snapshot)
             if self._last_seen is not None:
@@ -164,13 +166,13 @@ class Keeper:
                 self._lapse(ours)
             raise
         finally:
-            self._renew_at = time.monotonic() + ours.interval_s
+            self._renew_at = self._clock() + ours.interval_s
         self._taken = ""
         if lapsed:
             self._tell_lost()
 
     def _renew(self, conn: Connection, ours: Registration) -> None:
-        self._renew_at = time.monotonic() + ours.interval_s
+        self._renew_at = self._clock() + ours.interval_s
         if ours.held:
             if conn.keep_alive(ours.lease):
                 return
@@ -196,8 +198,8 @@ class Keeper:
         if left_s < math.inf:
             _log.info("%s; waiting %.0f s for its lease, which it may have left behind before a restart", taken, left_s)
         # Leases are told in whole seconds, and etcd looks for expired ones twice a second.
-        give_up_at = time.monotonic() + left_s + 2.0
-        while left_s < math.inf and time.monotonic() < give_up_at:
+        give_up_at = self._clock() + left_s + 2.0
+        while left_s < math.inf and self._clock() < give_up_at:
             self._pause(0.2)
             try:
                 self._put(conn, ours)
