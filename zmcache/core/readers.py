@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from zmcache.core.holding import BUCKETS
 from zmcache.core.messages import (
     ADD,
     ANSWER,
@@ -204,7 +205,7 @@ def _tokens(field: object, count: int) -> None:
 
 def _read_digests(fields: list[Any], limits: Limits) -> Digests:
     digests = fields[HEADER_FIELDS]
-    if type(digests) is not list or not 0 < len(digests) <= limits.keys:
+    if type(digests) is not list or not 0 < len(digests) <= max(limits.keys, BUCKETS):
         raise ValueError
     _tokens(digests, len(digests))
     if type(fields[HEADER_FIELDS + 1]) is not str:
@@ -230,7 +231,7 @@ def _read_answer(fields: list[Any], limits: Limits) -> Answer:
     if type(statuses) is not bytes or type(values) is not list:
         raise TypeError
     count = len(statuses)
-    if not 0 < count <= limits.keys or len(values) != count:
+    if not 0 < count <= max(limits.keys, BUCKETS) or len(values) != count:
         raise ValueError
     if positions is not None:
         if not 0 <= min(_numbers(positions, count)) <= max(positions) < limits.keys:

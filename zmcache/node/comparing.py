@@ -48,6 +48,9 @@ class Comparing:
         self._me = self_id
         self._sending = sending
         self._clock = clock
+        limits = mesh.limits
+        # Of what one connection may have in flight a half: others ask over it, too.
+        self._offer_keys = max(1, min(_OFFER_KEYS, limits.keys, limits.inflight_requests // 2))
         self._digests: dict[str, tuple[Ring, float, dict[str, array[int]]]] = {}
         self._busy: set[str] = set()
         self.compared = 0
@@ -97,7 +100,7 @@ class Comparing:
                 if peer in differing and (self._me not in holders or bucket_of(position) in differing[peer]):
                     offered = offers.setdefault(peer, [])
                     offered.append(key)
-                    if len(offered) >= _OFFER_KEYS:
+                    if len(offered) >= self._offer_keys:
                         del offers[peer]
                         if not await self._offer(peer, name, group, offered):
                             lost.add(peer)
