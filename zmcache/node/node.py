@@ -11,6 +11,7 @@ A node owns its groups, sockets and timers; two nodes live in one process withou
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import os
@@ -214,7 +215,11 @@ class Node:
         mine = self._mesh.ring.member(member.node_id)
         serving = member._replace(state=SERVING)
         if mine is None or mine.state != JOINING:
-            return serving  # a static list, or the members last seen: nobody asks how this node is
+            # A static list, or the members last seen: nobody asks how this node is; or not before etcd is back.
+            if member.state == JOINING:
+                with contextlib.suppress(DiscoveryError):
+                    await self._discovery.update(serving)
+            return serving
         if any(other.state == SERVING for other in self._mesh.ring.members):
             within_s = self.config.node.join_timeout_s
             given_up: list[bool] = []
