@@ -92,4 +92,5 @@ class History:
     loads: list[Load] = field(default_factory=list)
     disturbances: list[Disturbance] = field(default_factory=list)
     calm: list[tuple[float, float]] = field(default_factory=list)
+    serving: dict[float, int] = field(default_factory=dict)  # how many nodes served in the calm that began at that time
     errors: list[str] = field(default_factory=list)  # that nobody should ever see: in a log, in an event loop

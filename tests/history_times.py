@@ -31,6 +31,7 @@ class Times:
     def __init__(self, history: History) -> None:
         self._calm = sorted(history.calm)
         self._begins = [begin for begin, _ in self._calm]
+        self._serving = history.serving
         self._disturbances = sorted(history.disturbances, key=lambda one: one.at_s)
         self._disturbed_s = [one.at_s for one in self._disturbances]
 
@@ -38,6 +39,10 @@ class Times:
         """The calm that all of this lies in."""
         at = bisect_right(self._begins, from_s) - 1
         return self._calm[at] if at >= 0 and to_s <= self._calm[at][1] else None
+
+    def serving_in(self, calm: tuple[float, float]) -> float:
+        """How many nodes served then; as many as anybody wants, where nobody wrote that down."""
+        return self._serving.get(calm[0], math.inf)
 
     def was_calm_at(self, moment_s: float) -> bool:
         return self.calm_over(moment_s, moment_s) is not None

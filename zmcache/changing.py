@@ -54,17 +54,15 @@ class Changing:
         lives: Lives,
         versions: Versions,
         clock: Callable[[], float],
-        is_brief: Callable[[str], bool],
     ) -> None:
-        """``is_brief``: whether what is stored of a key now is kept briefly only."""
         self._name = name
         self._store = store
         self._lives = lives
         self._versions = versions
         self._clock = clock
-        self._is_brief = is_brief
         self._cleared = 0  # what is no newer than this is forgotten
         self.tombstones = Tombstones(clock())
+        self._ended = Tombstones(clock())
 
     def apply(self, change: Change) -> Outcome:
         """Carry out one change of what is held here."""
@@ -87,7 +85,7 @@ class Changing:
 
     def keep(self, change: Change) -> Outcome:
         """Store what a lease holder made, with its stale time and all else that it said."""
-        life_s = self._lives.of_set(change.ttl_ms, briefly=self._is_brief(change.key))
+        life_s = self._lives.of_set(change.ttl_ms)
         return self._put(change, life_s)
 
     def _there(self, key: str) -> tuple[bytes | None, float] | None:
@@ -103,7 +101,7 @@ class Changing:
         return (mark.value, mark.fresh_until_s) if now_s < mark.fresh_until_s else None
 
     def _store_value(self, value: bytes | None, change: Change) -> Outcome:
-        life_s = self._lives.of_set(change.ttl_ms, briefly=self._is_brief(change.key))
+        life_s = self._lives.of_set(change.ttl_ms)
         return self._put(change._replace(value=value, stale_ms=0, error_ms=0, took_ms=0), life_s)
 
     def _touch(self, change: Change) -> Outcome:
@@ -119,7 +117,7 @@ class Changing:
                 "error_ms": max(0, round((kept_until_s - mark.fresh_until_s) * 1000)),
                 "took_ms": round(mark.took_s * 1000),
             }
-        life_s = self._lives.of_set(change.ttl_ms, briefly=self._is_brief(change.key))
+        life_s = self._lives.of_set(change.ttl_ms)
         return self._put(change._replace(value=mark.value, **beyond), life_s)
 
     def _put(self, change: Change, life_s: float) -> Outcome:
@@ -144,6 +142,7 @@ class Changing:
         if not self._store.set(key, held, expires_at_s, self._clock(), version):
             return False
         self.tombstones.discard(key)
+        self._ended.discard(key)
         return True
 
     def _too_large(self, held: Held) -> Outcome:
@@ -157,11 +156,25 @@ class Changing:
         self.tombstones.add(key, version, self._clock())
         return Outcome(None, NOT_THERE if there is None else DONE, 0.0)
 
+    def remember_ended(self) -> None:
+        """From now on: of what several nodes hold, one may have missed the last value, and come back with an older one when that has ended."""
+        self._store.on_ended = lambda key, version: self._ended.add(key, version, self._clock())
+
     # -- versions and copies ---------------------------------------------------------------------------------------
 
     def version_of(self, key: str) -> int:
         """The newest that is known here of ``key``, a delete included; 0 for nothing."""
-        return max(self._store.version_of(key), self.tombstones.version_of(key))
+        return max(self._store.version_of(key), self._gone_at(key))
+
+    def _gone_at(self, key: str) -> int:
+        return max(self.tombstones.version_of(key), self._ended.version_of(key))
+
+    def gone(self, start: int, limit: int) -> list[str]:
+        """The next ``limit`` keys of those that were deleted or have ended, from that one on."""
+        deleted = len(self.tombstones)
+        if start < deleted:
+            return self.tombstones.part(start, min(limit, deleted - start))
+        return self._ended.part(start - deleted, limit)
 
     def _next_version(self, key: str) -> int:
         self._versions.seen(self.version_of(key))
@@ -176,7 +189,7 @@ class Changing:
         now_s = self._clock()
         entry = self._store.peek(key, now_s)
         if entry is None or entry[0] is ABSENT:
-            version = self.tombstones.version_of(key)
+            version = self._gone_at(key)
             return Change(COPY, key, None, FOREVER, version, flags=GONE_FLAG) if version else None
         held, expires_at_s, version = entry
         mark = Marked(held) if isinstance(held, bytes) else read_mark(held)
@@ -225,19 +238,25 @@ class Changing:
         if self.version_of(key) != copy.token:
             return None
         version = self._versions.next()
+        entry = self._store.peek(key, self._clock())
+        if entry is not None and entry[2] == copy.token:
+            self._store.set(key, entry[0], entry[1], self._clock(), version)
+        elif not copy.flags & GONE_FLAG:
+            return None  # it has ended
         if self.tombstones.version_of(key) == copy.token:
             self.tombstones.add(key, version, self._clock())
-        else:
-            entry = self._store.peek(key, self._clock())
-            if entry is None:
-                return None
-            self._store.set(key, entry[0], entry[1], self._clock(), version)
         return copy._replace(token=version)
+
+    def remember(self, copy: Change) -> None:
+        """Somebody who is to hold this has missed it, and may come back with something older: which is not to be taken even when this has ended."""
+        if self.version_of(copy.key) == copy.token:
+            self.tombstones.add(copy.key, copy.token, self._clock())
 
     def clear(self) -> None:
         """The group is emptied: what comes from elsewhere and was written before this moment is not taken."""
         self._cleared = self._versions.next()
         self.tombstones.clear()
+        self._ended.clear()
 
     def _incr(self, change: Change, there: tuple[bytes | None, float] | None) -> Outcome:
         """Add to an ASCII integer. What is counted keeps its life; what is not there begins with the initial value and the ttl."""

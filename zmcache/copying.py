@@ -38,9 +38,11 @@ class Receivers(NamedTuple):
     """Those that will hold it once who joins, serves. They are waited for, since their ring may be in use elsewhere already, but not counted."""
     counts_self: bool
     """Whether this node is one of those who are to hold it; else it has been asked by somebody whose ring is older."""
+    is_short: bool
+    """Whether one who is to hold it is passed over: it may hold something older, and come back with it."""
 
 
-NOBODY: Final = Receivers((), (), (), counts_self=True)
+NOBODY: Final = Receivers((), (), (), counts_self=True, is_short=False)
 
 
 class Holders(Protocol):
@@ -63,7 +65,9 @@ class Holders(Protocol):
 
 
 class Copying:
-    """The copies of one group. ``renew``: the same write at a version beyond one that was met, or None where it was overtaken here."""
+    """The copies of one group. ``renew``: the same write at a version beyond one that was met, or None where it was overtaken here. ``on_short`` is
+    told a write that somebody missed who is to hold it.
+    """
 
     def __init__(
         self,
@@ -72,6 +76,7 @@ class Copying:
         copies: int,
         acks: int,
         renew: Callable[[Change, int], Change | None],
+        on_short: Callable[[Change], None],
         loop_time: Callable[[], float],
     ) -> None:
         self._group = group
@@ -79,6 +84,7 @@ class Copying:
         self._copies = copies
         self._acks = acks
         self._renew = renew
+        self._on_short = on_short
         self._loop_time = loop_time
         self.sent = self.failed = 0
 
@@ -134,6 +140,8 @@ class _Write:
         self._renewed = False
 
     def begin(self) -> None:
+        if self._to.is_short:
+            self._copying._on_short(self._copy)
         for receiver in self._to.first:
             self._send(receiver, counted=True)
         for receiver in self._to.beside:
@@ -156,6 +164,7 @@ class _Write:
         self._beside_open -= not counted
         if outcome.error is not None:
             self._copying.failed += 1
+            self._copying._on_short(copy)
             # One that is too busy for it is to have it later: nobody else is to be kept busy in its place.
             if counted and self._spares and not (self._waiter is None and isinstance(outcome.error, Busy)):
                 self._send(self._spares.pop(0), counted=True)

@@ -12,8 +12,8 @@
 6. What a peer forwarded is never forwarded again: it is answered from the store, from a load under way here, or loaded here.
    It joins only flights that *load*; a flight that *asks* another node is none of its business, so two nodes that
    disagree cannot wait for each other.
-7. When the ring has moved a key away, and who holds it now has been given it (`zmcache.node.handover`), what is held of it here becomes
-   a short-lived copy (`let_go`, `Sweep`).
+7. When the ring has moved a key away, and who holds it now has been given it (`zmcache.node.handover`), what is held of it here is still
+   there for a short time, and then removed (`let_go`, `Sweep`).
 
 Where the asker makes the value itself, steps 4 and 5 are the owner's lease in place of its loader: `zmcache.leasing`. What a change does at the
 owner stands in `zmcache.changing`.
@@ -167,11 +167,21 @@ class LocalGroup:
             self._asks, self._load_instead,
             max_loads=settings.max_loads, clock=clock, call_later=self._loop.call_later,
         )  # fmt: skip
-        self._sweep = Sweep(self._store, lambda key: peers.holds(key, settings.copies), self._loop.call_later)
+        self._sweep = Sweep(self._store, self._is_kept, self._loop.call_later, clock)
         self._versions = versions or Versions(name, time.time(), time.monotonic)
-        self._changing = Changing(name, self._store, self._lives, self._versions, clock, self._is_brief)
-        self._copying = Copying(name, peers, settings.copies, settings.acks, self._changing.renewed, self._loop.time)
+        self._changing = Changing(name, self._store, self._lives, self._versions, clock)
+        self._copying = Copying(
+            name,
+            peers,
+            settings.copies,
+            settings.acks,
+            self._changing.renewed,
+            self._changing.remember,
+            self._loop.time,
+        )
         self._copied = settings.copies > 1
+        if self._copied:
+            self._changing.remember_ended()
         self._leasing = Leasing(
             self,
             beta=settings.refresh_beta,
@@ -446,7 +456,7 @@ class LocalGroup:
                     # The ring gave us the key meanwhile, and where it was written nobody will ask for it any more.
                     self._write(change, waiter, deadline_s, ours=True)
                     return
-                if not self._peers.holds(key, self.settings.copies):
+                if not self._is_kept(key):
                     # Held of a key of another node, loaded in its place or left from an older ring: it is older than this.
                     self._store.delete(key, self._clock())
             waiter(outcome)
@@ -479,9 +489,11 @@ class LocalGroup:
             waiter(outcome)
         else:
             self._copying.write(copy, outcome, waiter, deadline_s)
+        if not self._is_kept(key):
+            self.let_go()
 
     def change_local(self, change: Change) -> Outcome:
-        """Carry it out here. What is another's key is kept briefly."""
+        """Carry it out here."""
         kind = change.kind
         if kind == PUT:
             return self._leasing.put(change)
@@ -520,13 +532,17 @@ class LocalGroup:
             # No load that began before may store its result over it, no fill is to end with an older value, no hot copy stays.
             self.fence(copy.key)
             self._taken += 1
+            if not self._is_kept(copy.key):
+                # This node's ring may be the older one, or the sender's: if it is not to hold the key after a while either, it lets go.
+                self.let_go()
         else:
             self._refused += 1
         return outcome
 
-    def _is_brief(self, key: str) -> bool:
-        # While the owner is away, who stands in for it keeps what is written for good: it is handed over when the owner is back.
-        return not self._peers.is_in_charge(key, self.settings.copies)
+    def _is_kept(self, key: str) -> bool:
+        """Whether this node is to hold ``key``, for itself or in the place of one who is away."""
+        copies = self.settings.copies
+        return self._peers.holds(key, copies) or self._peers.is_in_charge(key, copies)
 
     def _gets(
         self, key: str, waiter: Waiter, deadline_s: float, *, forwarded: bool, trace: str | None
@@ -567,14 +583,16 @@ class LocalGroup:
     def ring_changed(self, *, lease_lost: bool = False) -> None:
         """Who waits for a fill of what is another's now asks there. ``lease_lost``: others may have been written to in this node's place.
 
-        What is being loaded meanwhile is kept briefly: it may have been read before the set that this node did not hear of.
+        What is being loaded meanwhile is kept briefly: it may have been read before the set that this node did not hear of. What is not to
+        be held here any more stays until it has been handed over: whoever does that calls `let_go`.
         """
         self._doubts += lease_lost
+        self._sweep.stop()
         self._leasing.ring_changed(self._peers.is_ours)
 
-    def let_go(self, *, everything: bool = False) -> None:
-        """Shorten, in slices, the lives of what this node is not to hold any more, or of all that it holds."""
-        self._sweep.begin(self._clock() + self.settings.moved_ttl_s, everything=everything)
+    def let_go(self) -> None:
+        """In ``moved_ttl`` remove, in slices, what this node is not to hold then. Its life is not touched: if the ring gives it back it is whole."""
+        self._sweep.begin(self.settings.moved_ttl_s)
 
     def stood_still(self) -> None:
         """The node did not run for so long that others may have acknowledged writes in its place."""
@@ -601,8 +619,11 @@ class LocalGroup:
         if cursor is None or cursor >= 0:
             keys, after = self._store.visit(cursor, limit)
             return keys, -1 if after is None else after
-        keys = self._changing.tombstones.part(-1 - cursor, limit)
-        return keys, cursor - limit if len(keys) == limit else None
+        keys = self._changing.gone(-1 - cursor, limit)
+        after = cursor - len(keys) if keys else None
+        # What is held has been visited: a key that comes twice would cancel itself out in a digest.
+        now_s = self._clock()
+        return [key for key in keys if not self._store.contains(key, now_s)], after
 
     def version_of(self, key: str) -> int:
         """What is held here of ``key``, or known of its delete; 0: nothing."""

@@ -58,6 +58,7 @@ class Calm:
         if self._is_calm_now():
             if self._since_s is None:
                 self._since_s = self._world.now
+                self._cluster.history.serving[self._since_s] = sum(p.alive for p in self._cluster.nodes.values())
             self._last_look_s = self._world.now
         elif self._since_s is not None:
             # It has changed by itself: since the last look at the latest.

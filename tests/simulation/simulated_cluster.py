@@ -41,6 +41,8 @@ from zmcache.node.housekeeping import SUSPECTED_S
 BACKLOG_S: Final = 1.1
 DRAIN_S: Final = 3.0
 NAMES: Final = "abcde"
+_BEGINS_S: Final = 1_800_000_000.0  # of the wall clock
+_SKEWS_S: Final = {"b": 0.02, "c": -0.03}
 
 
 class Process:
@@ -84,6 +86,8 @@ class SimulatedCluster:
     def start_node(self, name: str) -> None:
         process = self.nodes[name] = self._process(name)
         self.note(JOINED, name)
+        # The clocks of real machines agree to some milliseconds.
+        skew_s = _SKEWS_S.get(name, 0.0)
         node = process.node = Node(
             NodeConfig(
                 cluster="simulated",
@@ -100,6 +104,7 @@ class SimulatedCluster:
             clock=process.loop.time,
             loop_time=process.loop.time,
             boot_time=process.loop.time,
+            wall_s=lambda: _BEGINS_S + self.world.now + skew_s,
             random=self.random.random,
         )
 

@@ -26,7 +26,7 @@ from zmcache.core.ring import Member, Ring
 
 _STARTS_WITHIN_S: Final = 10.0
 _CALMS_WITHIN_S: Final = 25.0
-_SETTLES_S: Final = MOVED_TTL_S + 2 * HOT_TTL_S
+_SETTLES_S: Final = MOVED_TTL_S + 2 * HOT_TTL_S + 1.0
 _STOPS_WITHIN_S: Final = 6.0
 _ROUTES: Final = ("owner", "any")
 _KEYS: Final = [(group, f"{group[0]}{at}") for group in (ITEMS, PLAIN) for at in range(6)]

@@ -270,6 +270,8 @@ class Asking:
         unreachable = isinstance(error, PeerUnavailable)
         if unreachable:
             self._on_unreachable()
+            if batch.channel.usable:
+                self._route.refused(batch.channel)
         retry = unreachable and batch.attempt + 1 < ATTEMPTS
         # A write keeps to the owner if the stand-in can reach it: it may be that only we cannot, and the others still read there.
         flags = self._route.retry_flags | self._flags if batch.kind == GET else 0

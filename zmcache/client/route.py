@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from zmcache.core.wire import FORWARDED
 from zmcache.peers.channel import Channel, State
 from zmcache.peers.mesh import ATTEMPTS, Mesh
+
+_REFUSES_S: Final = 0.5  # a node that starts takes about as long
 
 
 class Route(Protocol):
@@ -29,6 +31,9 @@ class Route(Protocol):
 
     def other_channel(self, key: str, failed: Channel) -> Channel | None:
         """Where to ask after ``failed`` turned out to be gone; None when there is nowhere else."""
+
+    def refused(self, channel: Channel) -> None:
+        """The node there answers, and says that it does not serve: it is starting or stopping."""
 
 
 class OwnerRoute:
@@ -92,6 +97,9 @@ class OwnerRoute:
                     by_channel.setdefault(self._instead_of(channel, key), []).append(key)
         return by_channel
 
+    def refused(self, channel: Channel) -> None:
+        """The ring will say so soon; until then its keys' next owners are asked, one after another."""
+
     def other_channel(self, key: str, failed: Channel) -> Channel | None:
         """The first of the key's owners, as the ring is now, that is not the one that failed."""
         mesh = self.mesh
@@ -116,6 +124,7 @@ class AnyRoute:
         self._channels = [mesh.contact(endpoint) for endpoint in endpoints]
         self._turn = 0
         self._current = self._channels[0]
+        self._refused_s: dict[Channel, float] = {}
 
     def of(self, group: str) -> AnyRoute:
         """The same for another group."""
@@ -131,12 +140,10 @@ class AnyRoute:
         if current.collecting and current.usable:
             return current
         turns = [(self._turn + step) % len(self._channels) for step in range(1, len(self._channels) + 1)]
-        turn = next((turn for turn in turns if self._channels[turn].preferred), None)
-        if turn is None:
-            turn = next((turn for turn in turns if self._channels[turn].usable), None)
-        self._turn = turns[0] if turn is None else turn
+        may = [turn for turn in turns if self._channels[turn].usable and not self._has_refused(self._channels[turn])]
+        self._turn = next((turn for turn in may if self._channels[turn].preferred), may[0] if may else turns[0])
         current = self._channels[self._turn]
-        self._current = current if turn is not None else self._member() or current
+        self._current = current if may else self._member() or current
         return self._current
 
     def channels(self, keys: list[str]) -> dict[Channel, list[str]]:
@@ -146,15 +153,23 @@ class AnyRoute:
     def other_channel(self, key: str, failed: Channel) -> Channel | None:
         """Another of the given nodes, or a member."""
         for channel in self._channels[self._turn :] + self._channels[: self._turn]:
-            if channel is not failed and channel.usable:
+            if channel is not failed and channel.usable and not self._has_refused(channel):
                 return channel
         return self._member(failed)
+
+    def refused(self, channel: Channel) -> None:
+        """Of many given nodes several may be starting at once: the others are asked for a while."""
+        self._refused_s[channel] = self.mesh.clock()
+
+    def _has_refused(self, channel: Channel) -> bool:
+        at_s = self._refused_s.get(channel)
+        return at_s is not None and self.mesh.clock() - at_s < _REFUSES_S
 
     def _member(self, failed: Channel | None = None) -> Channel | None:
         """One who answers; else one whose address was not given, and so has not turned out to be gone."""
         found = None
         for channel in self.mesh.channels:
-            if channel is failed:
+            if channel is failed or self._has_refused(channel):
                 continue
             if channel.state is State.UP:
                 return channel

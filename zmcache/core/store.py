@@ -66,7 +66,7 @@ class Store:
     __slots__ = (
         "_budget_bytes", "_entries", "_entry_limit_bytes", "_evictions", "_expirations", "_expires", "_hits", "_item_share",
         "_misses", "_mortal", "_overhead", "_policy", "_refused", "_shards", "_slots", "_touched", "_used", "_used_bytes", "_values",
-        "_versions", "_wheel",
+        "_versions", "_wheel", "on_ended",
     )  # fmt: skip
 
     def __init__(self, budget_bytes: int, policy: str, item_share: float = 1.0) -> None:
@@ -82,6 +82,8 @@ class Store:
         self._wheel = ExpiryWheel()
         self._touched: list[int] = []
         self._used: set[int] | None = None  # slots that were read lately, where somebody wants to know
+        self.on_ended: Callable[[str, int], None] | None = None
+        """Told the key and the version of each entry whose time is over."""
         self._entries = self._mortal = self._used_bytes = 0  # _mortal: entries that end some day
         self._hits = self._misses = self._evictions = self._expirations = self._refused = 0
 
@@ -370,6 +372,8 @@ class Store:
         self._mortal -= self._expires[slot] != math.inf
 
     def _expire(self, key: str, slot: int) -> None:
+        if self.on_ended is not None:
+            self.on_ended(key, self._versions[slot])
         self._remove(key, slot)
         self._expirations += 1
 

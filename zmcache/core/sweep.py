@@ -1,4 +1,4 @@
-"""After the ring has moved, or the node's right to its keys is in doubt: what it may not keep is made short-lived, in slices.
+"""What this node is not to hold any more is removed, in slices.
 
 A slice looks at `SLICE_KEYS` keys and no more, and a pause follows, so that most of the loop is left to those who ask. What is stored
 while a sweep is under way was stored under the new ring and needs no visit.
@@ -12,28 +12,29 @@ from typing import Final
 from zmcache.core.store import Store
 from zmcache.core.timers import CallLater, Timer
 
-SLICE_KEYS: Final = 500  # about half a millisecond
+SLICE_KEYS: Final = 150  # about half a millisecond
 PAUSE_S: Final = 0.002
 
 
 class Sweep:
-    """Shortens lives in ``store``: those of keys that are not ``is_ours`` at the time of the visit, or all of them."""
+    """Removes from ``store`` what is not ``is_kept`` at the time of the visit. ``clock`` is the store's."""
 
-    __slots__ = ("_call_later", "_everything", "_is_ours", "_store", "_timer")
+    __slots__ = ("_call_later", "_clock", "_is_kept", "_store", "_timer", "removed")
 
-    def __init__(self, store: Store, is_ours: Callable[[str], bool], call_later: CallLater) -> None:
+    def __init__(
+        self, store: Store, is_kept: Callable[[str], bool], call_later: CallLater, clock: Callable[[], float]
+    ) -> None:
         self._store = store
-        self._is_ours = is_ours
+        self._is_kept = is_kept
         self._call_later = call_later
-        self._timer: Timer | None = None  # while a sweep is under way
-        self._everything = False
+        self._clock = clock
+        self._timer: Timer | None = None  # until a sweep begins, and while it is under way
+        self.removed = 0
 
-    def begin(self, expires_at_s: float, *, everything: bool) -> None:
-        """Start, soon, or start anew: what is to go ends by ``expires_at_s``."""
-        # The ring usually moves right after a lost lease: a sweep of everything that is cut short by it begins again as one.
-        self._everything = everything or (self._timer is not None and self._everything)
-        self.stop()
-        self._timer = self._call_later(0.0, lambda: self._slice(None, expires_at_s))
+    def begin(self, after_s: float) -> None:
+        """Begin after that time, unless one is under way or about to begin."""
+        if self._timer is None:
+            self._timer = self._call_later(after_s, lambda: self._slice(None))
 
     def stop(self) -> None:
         """Leave the rest as it is."""
@@ -41,9 +42,10 @@ class Sweep:
             self._timer.cancel()
             self._timer = None
 
-    def _slice(self, cursor: int | None, expires_at_s: float) -> None:
+    def _slice(self, cursor: int | None) -> None:
         keys, after = self._store.visit(cursor, SLICE_KEYS)
+        now_s = self._clock()
         for key in keys:
-            if self._everything or not self._is_ours(key):
-                self._store.shorten(key, expires_at_s)
-        self._timer = None if after is None else self._call_later(PAUSE_S, lambda: self._slice(after, expires_at_s))
+            if not self._is_kept(key):
+                self.removed += self._store.delete(key, now_s)
+        self._timer = None if after is None else self._call_later(PAUSE_S, lambda: self._slice(after))

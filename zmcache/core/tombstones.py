@@ -1,4 +1,5 @@
-"""What was deleted, and at which version: so that an older value which arrives later, from a node that did not hear, stays out.
+"""What was deleted, and at which version: so that an older value which arrives later, from a node that did not hear, stays out. The same of
+what was written while somebody who is to hold it could not be told: when it has ended, what that node has is older all the same.
 
 They lie beside the store, not in it: nothing that reads has to look past them, and eviction, which takes what nobody asks for, would take
 these first. Each lasts for one to two of ``life_s``; where more come than there is room for, the oldest go sooner, which is counted: then

@@ -92,12 +92,14 @@ class Comparing:
                     differing[peer] = buckets
         holding = Holding(self._mesh.next_ring, group.copies)
         offers: dict[str, list[str]] = {}
+        strays = False
         async for key in walk(group):
             position = hash_key(key)
             holders = holding.of(position)
             for peer in holders:
                 # What this node is not to hold itself it kept in the peer's place.
                 if peer in differing and (self._me not in holders or bucket_of(position) in differing[peer]):
+                    strays = strays or self._me not in holders
                     offered = offers.setdefault(peer, [])
                     offered.append(key)
                     if len(offered) >= self._offer_keys:
@@ -108,6 +110,8 @@ class Comparing:
             if not await self._offer(peer, name, group, offered):
                 lost.add(peer)
         await self._sending.flush()
+        if strays and not lost:
+            group.let_go()
         return lost
 
     async def _differing(self, peer: str, name: str, group: Handed) -> frozenset[int] | None:

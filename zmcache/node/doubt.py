@@ -2,7 +2,7 @@
 
 Whoever stood in for it, or holds copies of what it holds, hands over what it lacks, and says `HANDED` when that is done
 (`zmcache.node.handover`). Until all who can be reached have, a key that is not found here is asked for there before it is loaded, or said
-not to exist. When some do not answer in time, nothing that is held here can be trusted any longer, and the node lets it go.
+not to exist. Who does not answer in time is asked again.
 
 A node that joins waits for the same word from all who serve, who send it by themselves.
 """
@@ -37,8 +37,8 @@ class Doubt:
         self._over.set()
 
     def begin(self, within_s: float, on_given_up: Callable[[], None], *, ask: bool = True) -> None:
-        """Doubt from now on. ``on_given_up`` is called where a peer that can be reached has not answered ``within_s``. ``ask``: the peers do
-        not know by themselves.
+        """Doubt from now on. ``on_given_up`` is called where a peer that can be reached has not answered ``within_s``, and may begin again.
+        ``ask``: the peers do not know by themselves.
         """
         self._waiting = {peer for peer in self._serving() if self._can_answer(peer)}
         if not ask:

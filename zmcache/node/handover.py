@@ -57,7 +57,7 @@ class Handover:
         self._me = self_id
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._settled = self._handed_for = self._let_go_for = Ring.EMPTY
+        self._settled = self._handed_for = Ring.EMPTY
         self._pairs: dict[str, bool] = {}  # peers that are to be compared with; whether they are to be told
         self._owed: set[str] = set()  # those that are to be told, and could not be compared with yet
         self._closed = False
@@ -179,11 +179,9 @@ class Handover:
             # Who joins is told once it has been compared with, too: what another was to send it may not have come.
             self._pairs[peer] = peer in joining or self._pairs.get(peer, False)
         # While somebody joins, this node still serves what it will not own any more.
-        if target is self._mesh.ring and not self._let_go_for.places_as(target):
-            self._let_go_for = target
-            if settled:
-                for group in self._groups.values():
-                    group.let_go()
+        if settled and target is self._mesh.ring:
+            for group in self._groups.values():
+                group.let_go()
 
     async def _hand_over(self, name: str, group: Handed, target: Ring, joining: set[str], leaving: set[str]) -> bool:
         """One group. False: the ring has moved on meanwhile."""

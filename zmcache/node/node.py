@@ -47,6 +47,7 @@ from zmcache.peers.remote import RemotePeers
 from zmcache.transport.base import Listener, Transport
 
 _PUBLISHED_S: Final = 5.0  # until what was published is in this node's own ring
+_ASKS_AGAIN_S: Final = 1.0
 _COMPARED_MOST: Final = 8  # peers whose digests wait for a walk
 _QUIET_S: Final = 0.5  # no request for this long: everyone has heard that the node is leaving
 
@@ -201,7 +202,7 @@ class Node:
         self._member = await self._join(self._member)
         self._dispatcher.serving = True
         # What was kept in its place while it was away, or is not equal everywhere for whatever reason.
-        self._doubt.begin(config.node.join_timeout_s, lambda: None)
+        self._begin_doubt()
         self._housekeeping = Housekeeping(self._sweep, self._on_standstill, clock=self._boot_time)
         _log.debug("node %s serves at %s (bound to %s)", node_id, endpoint, self._listener.endpoint)
 
@@ -463,17 +464,12 @@ class Node:
         self._begin_doubt()
 
     def _begin_doubt(self) -> None:
-        """Others may have been written to in this node's place: it holds on to what it has for as long only as they take to say so."""
+        """Others may have been written to in this node's place. What it holds it keeps, and asks until all of them have told it: to let go of it
+        would lose for good what only this node holds.
+        """
         if self._doubt is not None and self._dispatcher is not None and self._dispatcher.serving:
             within_s = min((group.settings.moved_ttl_s for group in self._groups.values()), default=0.0)
-            self._doubt.begin(within_s, self._let_go)
-
-    def _let_go(self) -> None:
-        _log.warning(
-            "not all who may have been written to in this node's place have answered: what is held here is let go"
-        )
-        for group in self._groups.values():
-            group.let_go(everything=True)
+            self._doubt.begin(max(within_s, _ASKS_AGAIN_S), self._begin_doubt)
 
     def _on_standstill(self) -> None:
         # Alone, nobody stood in for it.

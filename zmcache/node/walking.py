@@ -28,8 +28,8 @@ class Handed(Protocol):
     def copy_of(self, key: str) -> wire.Change | None:
         """What is to be sent of ``key``."""
 
-    def let_go(self, *, everything: bool = False) -> None:
-        """Keep what is another's for a short time only."""
+    def let_go(self) -> None:
+        """Remove, after a while, what is another's then."""
 
 
 async def walk(group: Handed) -> AsyncIterator[str]:

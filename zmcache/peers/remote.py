@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from zmcache.copying import NOBODY, Receivers
@@ -117,7 +117,7 @@ class RemotePeers:
         )
 
     def _is_among_first(self, ring: Ring, key: str, copies: int) -> bool:
-        first = self._reachable(ring, key, copies + _SPARES)[:copies]
+        first = self._reachable(ring.owners(key, copies + _SPARES))[:copies]
         return any(member.node_id == self._self_id for member in first)
 
     def receivers(self, key: str, copies: int) -> Receivers:
@@ -125,25 +125,31 @@ class RemotePeers:
         mesh, me = self._mesh, self._self_id
         if copies == 1 and mesh.next_ring is mesh.ring and self.is_ours(key):
             return NOBODY
-        reachable = self._reachable(mesh.ring, key, copies + _SPARES)
+        owners = mesh.ring.owners(key, copies + _SPARES)
+        reachable = self._reachable(owners)
         # Whoever writes holds it: in its own place, or in that of one who is away.
         first = [mesh.channel_of(member.node_id) for member in reachable[:copies] if member.node_id != me]
         spares = [mesh.channel_of(member.node_id) for member in reachable[copies:] if member.node_id != me]
         beside: list[Channel | None] = []
         if mesh.next_ring is not mesh.ring:
             joined = [
-                mesh.channel_of(m.node_id) for m in self._reachable(mesh.next_ring, key, copies) if m.node_id != me
+                mesh.channel_of(m.node_id)
+                for m in self._reachable(mesh.next_ring.owners(key, copies))
+                if m.node_id != me
             ]
             beside = [channel for channel in joined if channel not in first]
         counts_self = len(first) < len(reachable[:copies]) or not reachable
-        return Receivers(first, spares, beside, counts_self) if first or spares or beside else NOBODY
+        is_short = reachable[:copies] != list(owners[:copies])
+        if not first and not spares and not beside and not is_short:
+            return NOBODY
+        return Receivers(first, spares, beside, counts_self, is_short)
 
-    def _reachable(self, ring: Ring, key: str, n: int) -> list[Member]:
-        """Those of the first ``n`` owners that can be reached, this node among them."""
+    def _reachable(self, members: Iterable[Member]) -> list[Member]:
+        """Those that can be reached, this node among them."""
         mesh, me = self._mesh, self._self_id
         return [
             member
-            for member in ring.owners(key, n)
+            for member in members
             if member.node_id == me or ((channel := mesh.channel_of(member.node_id)) is not None and channel.usable)
         ]
 
