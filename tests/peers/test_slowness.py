@@ -43,7 +43,7 @@ def test_one_that_is_slower_than_its_peers_is_slow_within_a_few_seconds_and_agai
     since_s = peers.now_s
     while peers.slow[2]:
         peers.beats(1, MS, MS, MS)
-    assert 0.6 * LEAST_S < peers.now_s - since_s < LEAST_S + 1
+    assert 0.6 * LEAST_S < peers.now_s - since_s < LEAST_S + 3
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 9])
@@ -111,7 +111,7 @@ def test_a_process_that_is_stopped_every_other_50_ms_is_slow_and_does_not_flap()
             changes.append(peers.now_s)
     assert changes[0] < 30
     # Each time it is taken back it was quick for a while by chance; the waits grow.
-    assert len(changes) < 40
+    assert len(changes) < 20
     assert before or len(changes) > 1
 
 
@@ -128,7 +128,7 @@ def test_one_that_becomes_slow_again_and_again_is_avoided_for_longer_each_time_a
             peers.beats(1, MS, MS, MS)
         waits.append(peers.now_s - since_s)
     assert waits == sorted(waits)
-    assert 0.9 * LEAST_S < waits[0] < LEAST_S + 1
+    assert 0.9 * LEAST_S < waits[0] < LEAST_S + 3
     assert LONGEST_S <= waits[-1] < LONGEST_S + 1
 
 

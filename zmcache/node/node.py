@@ -173,6 +173,7 @@ class Node:
             on_epoch=lambda *_: None,
             on_back=lambda channel: self._on_back(channel),
             clock=self._loop_time,
+            random=self._random,
         )
         self._mesh.copies = {name: group.copies for name, group in config.groups.items() if group.copies > 1}
         self._peers = RemotePeers(self._mesh, node_id, self._clock, self._on_short)

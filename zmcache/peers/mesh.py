@@ -20,7 +20,7 @@ from zmcache.deadlines import Deadlines
 from zmcache.peers.channel import Channel, State
 from zmcache.peers.ownloop import OwnLoop
 from zmcache.peers.pauses import Pauses
-from zmcache.peers.pulse import BEAT_S
+from zmcache.peers.pulse import BEAT_JITTER, BEAT_S
 from zmcache.peers.slowness import judge
 from zmcache.transport.base import Transport
 
@@ -151,7 +151,7 @@ class Mesh:
         return [*self._channels.values(), *self._extra.values()]
 
     def _beat(self) -> None:
-        self._beat_timer = self._loop.call_later(BEAT_S, self._beat)
+        self._beat_timer = self._loop.call_later(BEAT_S * (1 + BEAT_JITTER * self._random()), self._beat)
         channels = self._all_channels()
         for channel in channels:
             channel.beat()

@@ -13,7 +13,10 @@ from __future__ import annotations
 from typing import Final
 
 BEAT_S: Final = 0.4
-# Three unanswered beats after the one in which the ping was sent: a hung peer is out of use 1.2 to 1.6 s after its last word.
+# A beat comes later than `BEAT_S` by up to so much, by chance: a peer that is stopped and goes on at the pace of our pings would answer all of them
+# at once, or none, for a minute.
+BEAT_JITTER: Final = 0.15
+# Three unanswered beats after the one in which the ping was sent: a hung peer is out of use 1.2 to 1.9 s after its last word.
 MISSED_BEATS: Final = 3
 # A peer that does not read has its answers dropped, pongs among them: a ping as old as that is given up, and another one sent.
 _LOST_S: Final = 4.0

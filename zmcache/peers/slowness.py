@@ -1,8 +1,8 @@
 """Which peers are slow and not dead: their pings take several times as long as those of their peers, and go on doing so. Pure.
 
 Each peer's round trip is averaged over about a second and a half (EWMA, one sample a beat). A peer becomes slow when that is above `FACTOR` times
-the median of the *others'* and above `FLOOR_S`, on balance for `BEATS` beats. It stops being slow when it is below half of that bound, not before
-`LEAST_S` have passed, and twice that each time that it becomes slow again soon after, `LONGEST_S` at the most.
+the median of the *others'* and above `FLOOR_S`, on balance for `BEATS` beats. It stops being slow when it was below half of that bound, on balance, for as
+many, and not before `LEAST_S` have passed, or twice that each time that it becomes slow again soon after, `LONGEST_S` at the most.
 
 - The median of the others, not a fixed bound: a network that is slow for all of them, and a pause of our own, make nobody slow. The lower median
   where they are two, so that of three peers one may be slow. Who has no other peer cannot tell, and calls nobody slow.
@@ -38,7 +38,7 @@ class Latency:
         self.rtt_s: float | None = None
         """The average; None where nothing was measured yet."""
         self._bounded_s = 0.0  # the average of what counts
-        self._above = 0  # beats above the bound, less those below
+        self._above = 0  # beats above the bound, less those below; from 0 to `BEATS`
         self._until_s = 0.0
         self._backoff = Backoff(LEAST_S, LONGEST_S)
 
@@ -59,14 +59,15 @@ class Latency:
     def judge(self, others_s: float, now_s: float) -> None:
         """One beat; ``others_s`` is the median of the others."""
         bound_s = max(FLOOR_S, FACTOR * others_s)
-        if not self.slow:
-            self._above = max(0, self._above + (1 if self._bounded_s > bound_s else -1))
-            if self._above >= BEATS:
-                self.slow = True
-                self._until_s = now_s + self._backoff.fell(now_s)
-        elif now_s >= self._until_s and self._bounded_s < bound_s / 2:
+        if self._bounded_s > bound_s:
+            self._above = min(BEATS, self._above + 1)
+        elif not self.slow or self._bounded_s < bound_s / 2:
+            self._above = max(0, self._above - 1)
+        if not self.slow and self._above == BEATS:
+            self.slow = True
+            self._until_s = now_s + self._backoff.fell(now_s)
+        elif self.slow and self._above == 0 and now_s >= self._until_s:
             self.slow = False
-            self._above = 0
             self._backoff.back(now_s)
 
     @property
