@@ -13,7 +13,8 @@ unless it is excused. And a value is
 
 *How far back may a get look?* To the beginning of what it shares: it may have joined a question that another caller asked, who joined another's, and
 so on, so back through every get of the key that was under way at that time. And once it may be answered from a hot copy, which was made by an
-earlier get's answer and has lived since for no longer than the group's hot ttl.
+earlier get's answer and has lived since for no longer than the group's hot ttl. Where a write is acknowledged before all who are to hold it do,
+some of them may have it as much later as it travels.
 
 *When did a change take effect?* One that was acknowledged: between its beginning and its end. One that failed, or whose caller is gone: at any time
 until the mesh has been calm for a while, or never; until then it is not overtaken, and it never overtakes.
@@ -125,6 +126,8 @@ class _Key:
 
     def _back_to(self, asked_s: float) -> float:
         """How far back a hot copy reaches that is found by who asked then."""
+        if self._promise.acks < self._promise.copies:
+            asked_s -= TRAVEL_S
         hot_s = asked_s - self._promise.hot_ttl_s - TRAVEL_S
         answered = [read.began_s for read in self._reads if read.began_s < asked_s and over_by(read) >= hot_s]
         return asked_since(self._reads, min(answered)) if answered else asked_s

@@ -78,6 +78,9 @@ from zmcache.loading import Loader, Loading
 # After a standstill. What lay in the sockets meanwhile is read within a fraction of it.
 _BACKLOG_S: Final = 1.0
 
+# All nodes have the latest ring by then.
+_RINGS_AGREE_S: Final = 1.0
+
 # What a node does to its own store only when it is sure that no other was written to in its place.
 _WRITES: Final = frozenset({SET, ADD, CAS, TOUCH, INCR, DELETE})
 
@@ -167,7 +170,7 @@ class LocalGroup:
             self._asks, self._load_instead,
             max_loads=settings.max_loads, clock=clock, call_later=self._loop.call_later,
         )  # fmt: skip
-        self._sweep = Sweep(self._store, self._is_kept, self._loop.call_later, clock)
+        self._sweep = Sweep(self._store, self._stays, self._loop.call_later, clock, self._sweep_again)
         self._versions = versions or Versions(name, time.time(), time.monotonic)
         self._changing = Changing(name, self._store, self._lives, self._versions, clock)
         self._copying = Copying(
@@ -193,6 +196,7 @@ class LocalGroup:
         )
         self._doubts = self._sets = self._deletes = self._refreshes = self._taken = self._refused = 0
         self._backlog_until_s = -math.inf
+        self._sweeps_again = False
         self._loading = None if loader is None else Loading(
             loader,
             self._loaded,
@@ -544,6 +548,19 @@ class LocalGroup:
         copies = self.settings.copies
         return self._peers.holds(key, copies) or self._peers.is_in_charge(key, copies)
 
+    def _stays(self, key: str) -> bool:
+        """Whether a sweep leaves ``key``: it is to be held here, or was written so lately that this node's ring may be the one that is behind."""
+        if self._is_kept(key):
+            return True
+        is_new = self._versions.age_s(self._store.version_of(key)) < _RINGS_AGREE_S
+        self._sweeps_again = self._sweeps_again or is_new
+        return is_new
+
+    def _sweep_again(self) -> None:
+        if self._sweeps_again:
+            self._sweeps_again = False
+            self._sweep.begin(_RINGS_AGREE_S)
+
     def _gets(
         self, key: str, waiter: Waiter, deadline_s: float, *, forwarded: bool, trace: str | None
     ) -> Leavable | None:
@@ -656,7 +673,7 @@ class LocalGroup:
             queued=loading.queued if loading else 0, asked=self._asks.started, fallback_loads=self._fallback.loads if loading else 0,
             sets=self._sets, deletes=self._deletes, entries=store.entries, used_bytes=store.used_bytes,
             budget_bytes=self.settings.budget_bytes, hot_entries=hot.entries, hot_bytes=hot.used_bytes,
-            evictions=store.evictions, expirations=store.expirations, refused=store.refused,
+            evictions=store.evictions, expirations=store.expirations, let_go=self._sweep.removed, refused=store.refused,
             leases=self._leasing.granted, leases_expired=self._leasing.expired, leases_overtaken=self._leasing.overtaken,
             refreshes=self._refreshes, copies_sent=self._copying.sent, copies_failed=self._copying.failed, copies_taken=self._taken,
             copies_refused=self._refused, tombstones=len(self._changing.tombstones), tombstones_dropped=self._changing.tombstones.dropped,

@@ -76,4 +76,17 @@ def test_up_of_a_node_file_says_what_it_expected(tmp_path: Path) -> None:
 def test_help_lists_the_commands_in_the_order_of_their_use() -> None:
     result = CliRunner().invoke(main, ["--help"])
     listed = [line.split()[0] for line in result.stdout.partition("Commands:")[2].splitlines() if line.strip()]
-    assert listed == ["up", "serve", "check", "schema", "get", "set", "delete", "stats", "ring"]
+    assert listed == [
+        "up",
+        "serve",
+        "check",
+        "schema",
+        "get",
+        "set",
+        "delete",
+        "nodes",
+        "stats",
+        "ring",
+        "leave",
+        "rolling-restart",
+    ]

@@ -72,7 +72,7 @@ def test_a_second_answer_to_one_position_does_not_replace_or_end_anything() -> N
 def test_garbage_in_between_harms_nobody() -> None:
     async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         def handle(peer: bytes, request: Any) -> None:
-            for garbage in (b"", b"\xc1", b"\x93\x01", msgpack.packb([1, 2, 3]), b"x" * 5000):
+            for garbage in (b"", b"\xc1", b"\x93\x01", wire.sealed(msgpack.packb([1, 2, 3])), b"x" * 5000):
                 fake.send(peer, garbage)
             fake.echo(peer, request)
 
@@ -86,7 +86,10 @@ def test_a_garbled_answer_to_a_request_fails_it_at_once_instead_of_leaving_it_to
     async def test(fake: FakeNode, items: CacheGroup[bytes]) -> None:
         header = (wire.VERSION, wire.ANSWER)
         fake.handle = lambda peer, request: fake.send(
-            peer, msgpack.packb([*header, request.request_id, 0, *fake.header, 0, "", None, b"\x00", ["text"], [0]])
+            peer,
+            wire.sealed(
+                msgpack.packb([*header, request.request_id, 0, *fake.header, 0, "", None, b"\x00", ["text"], [0]])
+            ),
         )
         with took_less_than(1.0), pytest.raises(ProtocolError):
             await items.get("k")
@@ -107,7 +110,7 @@ def _wrong_kind(fake: FakeNode) -> Any:
 def _wrong_columns(fake: FakeNode) -> Any:
     head = (wire.VERSION, wire.ANSWER)
     return lambda peer, request: fake.send(
-        peer, msgpack.packb([*head, request.request_id, 0, 0, 0, 0, "", [9_999_999], b"\0", [5], [1]])
+        peer, wire.sealed(msgpack.packb([*head, request.request_id, 0, 0, 0, 0, "", [9_999_999], b"\0", [5], [1]]))
     )
 
 
@@ -433,7 +436,9 @@ def test_topologies_that_make_no_sense_are_not_adopted_and_the_ring_that_works_s
             fake.revision += 1
             fake.topology = lambda peer, request_id, columns=columns: fake.send(  # type: ignore[misc]
                 peer,
-                msgpack.packb([wire.VERSION, wire.MEMBERS, request_id, 0, fake.revision, 5, 0, "", *columns]),
+                wire.sealed(
+                    msgpack.packb([wire.VERSION, wire.MEMBERS, request_id, 0, fake.revision, 5, 0, "", *columns])
+                ),
             )
             asked = fake.queries
             with contextlib.suppress(ZmcacheError):

@@ -120,7 +120,7 @@ def test_every_message_comes_back_as_it_was_sent(message: wire.Message) -> None:
 def test_fields_added_by_a_newer_minor_version_are_ignored(message: wire.Message, added: list[object]) -> None:
     # A newer version knows every field of this one, so its own come after the optional ones.
     fields = list(message)
-    newer = msgpack.packb([wire.VERSION + 1, *fields[1:], *added])
+    newer = wire.sealed(msgpack.packb([wire.VERSION + 1, *fields[1:], *added]))
     assert wire.decode(newer, LIMITS) == message._replace(version=wire.VERSION + 1)
 
 
@@ -144,16 +144,25 @@ def test_a_truncated_frame_is_a_bad_frame(message: wire.Message, data: st.DataOb
 def test_a_mutated_frame_is_refused_or_is_a_message_within_the_limits(
     message: wire.Message, data: st.DataObject
 ) -> None:
-    frame = bytearray(wire.encode(message))
+    frame = bytearray(wire.encode(message)[: -wire.SEAL_BYTES])
     for _ in range(data.draw(st.integers(1, 3))):
         frame[data.draw(st.integers(0, len(frame) - 1))] = data.draw(st.integers(0, 255))
     try:
-        decoded = wire.decode(bytes(frame), LIMITS)
+        decoded = wire.decode(wire.sealed(bytes(frame)), LIMITS)
     except BadFrame:
         return
     assert _same(wire.decode(wire.encode(decoded), LIMITS), decoded)
     for key in getattr(decoded, "keys", ()):
         assert 0 < len(key.encode()) <= LIMITS.key_bytes
+
+
+@given(messages, st.data())
+def test_what_was_garbled_on_the_way_is_a_bad_frame(message: wire.Message, data: st.DataObject) -> None:
+    frame = bytearray(wire.encode(message))
+    at, other = data.draw(st.integers(0, len(frame) - 1)), data.draw(st.integers(1, 255))
+    frame[at] ^= other
+    with pytest.raises(BadFrame, match="as they were sent"):
+        wire.decode(bytes(frame), LIMITS)
 
 
 def _same(left: wire.Message, right: wire.Message) -> bool:

@@ -115,7 +115,7 @@ def test_a_version_nested_a_thousand_deep_is_a_bad_frame() -> None:
         deep = [deep]
     fields = [deep, 1, 7, 0, 0, 0, 0, "items"]
     with pytest.raises(wire.BadFrame):
-        wire.decode(msgpack.packb(fields), wire.Limits())
+        wire.decode(wire.sealed(msgpack.packb(fields)), wire.Limits())
 
 
 def test_a_message_of_very_many_parts_is_thrown_away_while_others_are_served(tmp_path: Path) -> None:

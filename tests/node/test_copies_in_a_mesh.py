@@ -10,6 +10,7 @@ import pytest
 from eventually import eventually
 from mesh_fixture import Cluster, endpoint, mesh_test
 
+from zmcache.core.ring import LEAVING
 from zmcache.core.wire import IS_NONE
 from zmcache.errors import OutcomeUnknown, TooFewCopies
 from zmcache.node import Node
@@ -266,3 +267,21 @@ def test_the_copies_of_what_is_asked_for_at_its_owner_outlive_those_of_what_nobo
         assert sum("b" in held_by(cluster, key) for key in keys) < 500
 
     mesh_test(test, "a", "b", loads=False, copies=2, acks=2, budget_bytes=400_000, hot_share=0.0)
+
+
+def test_a_set_that_its_new_owner_took_by_the_ring_before_lasts_as_long_as_it_was_to() -> None:
+    async def test(cluster: Cluster) -> None:
+        key, members = cluster.key_of("a"), dict(cluster.registry.members)
+        cluster.registry.views["b"] = tuple(members.values())  # which has not heard yet that a leaves
+        cluster.registry.put(members["a"]._replace(state=LEAVING))
+        await settle(cluster)
+        assert [node.ring().owner(key).node_id for node in cluster.nodes.values()] == ["b", "a"]
+        await cluster.group("a").set(key, b"v")
+        cluster.registry.views.clear()
+        cluster.registry.publish()
+        await settle(cluster)
+        assert (await cluster.group("b").fetch(key)).ttl_s is None  # type: ignore[union-attr]  # it is there
+        await asyncio.sleep(0.5)
+        assert await cluster.group("b").get(key) == b"v"
+
+    mesh_test(test, "a", "b", loads=False, moved_ttl_s=0.2)

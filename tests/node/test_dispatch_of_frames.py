@@ -48,7 +48,7 @@ class Wire:
             "version": wire.VERSION, "kind": kind, "request_id": next(self._ids), "deadline_ms": 3000,
             "revision": 0, "digest": 0, "flags": 0, "group": "items",
         } | changes  # fmt: skip
-        self.raw(msgpack.packb([*fields.values(), *body]))
+        self.raw(wire.sealed(msgpack.packb([*fields.values(), *body])))
         return fields["request_id"]  # type: ignore[return-value]  # it is one of ours
 
     def raw(self, frame: bytes) -> None:
@@ -129,7 +129,7 @@ def test_a_slow_load_does_not_hold_up_its_neighbours() -> None:
 def test_garbage_is_counted_and_the_next_request_is_answered() -> None:
     async def test(cluster: Cluster, line: Wire) -> None:
         source = random.Random(7)
-        good = msgpack.packb([wire.VERSION, wire.GET, 5, 1000, 0, 0, 0, "items", ["k"]])
+        good = wire.sealed(msgpack.packb([wire.VERSION, wire.GET, 5, 1000, 0, 0, 0, "items", ["k"]]))
         sent = 0
         for n in range(300):
             if n % 3 == 0:
@@ -153,15 +153,16 @@ def test_mutated_requests_never_take_the_node_down() -> None:
         source = random.Random(11)
         head = [wire.VERSION, wire.GET, 5, 50, 0, 0, 0, "items"]
         requests = [
-            msgpack.packb([*head, ["k", "l"]]),
-            msgpack.packb([wire.VERSION, wire.SET, *head[2:], ["k"], [b"v"], [5]]),
-            msgpack.packb([wire.VERSION, wire.DELETE, *head[2:], ["k"]]),
-            msgpack.packb([wire.VERSION, wire.STATS, *head[2:]]),
+            wire.sealed(msgpack.packb([*head, ["k", "l"]])),
+            wire.sealed(msgpack.packb([wire.VERSION, wire.SET, *head[2:], ["k"], [b"v"], [5]])),
+            wire.sealed(msgpack.packb([wire.VERSION, wire.DELETE, *head[2:], ["k"]])),
+            wire.sealed(msgpack.packb([wire.VERSION, wire.STATS, *head[2:]])),
         ]
         for _ in range(2000):
-            frame = bytearray(source.choice(requests))
+            frame = bytearray(source.choice(requests)[: -wire.SEAL_BYTES])
             for _ in range(source.randint(1, 4)):
                 frame[source.randrange(len(frame))] = source.randrange(256)
+            line.raw(wire.sealed(bytes(frame)))
             line.raw(bytes(frame))
         await serves(line)
 
@@ -171,7 +172,7 @@ def test_mutated_requests_never_take_the_node_down() -> None:
 @pytest.mark.parametrize(
     ("kind", "body", "changes", "error"),
     [
-        (wire.GET, [["k"]], {"version": 33}, ProtocolError),
+        (wire.GET, [["k"]], {"version": 17}, ProtocolError),
         (99, [["k"]], {}, ProtocolError),
         (wire.ANSWER, [None, b"\x00", [b"v"], [0]], {}, ProtocolError),
         (wire.PONG, [], {}, ProtocolError),

@@ -336,7 +336,7 @@ def test_a_garbled_reply_to_a_query_fails_it_at_once() -> None:
 
         fake = bench.node()
         fake.topology = lambda peer, request_id: fake.send(
-            peer, msgpack.packb([wire.VERSION, wire.MEMBERS, request_id, 0, 1, 2, 0, "", 5])
+            peer, wire.sealed(msgpack.packb([wire.VERSION, wire.MEMBERS, request_id, 0, 1, 2, 0, "", 5]))
         )
         with took_less_than(0.5), pytest.raises(ProtocolError):
             await bench.channel.query(wire.TOPOLOGY, asyncio.get_running_loop().time() + 2)

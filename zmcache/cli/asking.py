@@ -18,6 +18,7 @@ import msgspec
 import uvloop
 
 import zmcache
+from zmcache.cli.cluster import Cluster
 from zmcache.cli.ending import MISUSED, Ended, one_line
 from zmcache.cli.options import duration, size
 from zmcache.config import format_size
@@ -49,12 +50,17 @@ class Where:
         )
 
 
+def nodes_option(*, default: str | None = DEFAULT_NODES) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The option ``--nodes``."""
+    return click.option(
+        "--nodes", default=default, show_default=True, metavar="HOST:PORT,...", help="Nodes to ask; one is enough to find all."
+    )  # fmt: skip
+
+
 def asks(command: Callable[..., None]) -> Callable[..., None]:
     """The options ``--nodes``, ``--timeout`` and ``--max-value``, which the command gets as one ``where``."""
 
-    @click.option(
-        "--nodes", default=DEFAULT_NODES, show_default=True, metavar="HOST:PORT,...", help="Nodes to ask; one is enough to find all."
-    )  # fmt: skip
+    @nodes_option()
     @click.option(
         "--timeout", "timeout_s", default="3s", show_default=True, metavar="DURATION", callback=duration,
         help="How long an answer may take.",
@@ -84,6 +90,17 @@ def ask(where: Where, question: Callable[[zmcache.Cache], Awaitable[T]]) -> T:
             where.nodes, timeout=where.timeout_s, connect_timeout=where.timeout_s, limits=where.limits
         ) as client:
             return await question(client)
+
+    with one_line(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run())
+
+
+def ask_cluster(nodes: str, question: Callable[[Cluster], Awaitable[T]], limits: zmcache.Limits | None = None) -> T:
+    """The same for what is asked of the nodes themselves, as those who run them do."""
+
+    async def run() -> T:
+        async with Cluster(nodes, limits) as cluster:
+            return await question(cluster)
 
     with one_line(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())

@@ -2,7 +2,8 @@
 
 The child is in a session of its own, so that Ctrl-C in a terminal reaches the launcher alone, which then ends
 everything in order. Launcher and child share a pair of sockets: the child says through it that it serves, and sees by
-its end that the launcher is gone, however it went. What the child writes, to either stream, comes here line by line.
+its end that the launcher is gone, however it went. A node that begins anew is the same process and has the same socket: it says once more
+that it serves. What the child writes, to either stream, comes here line by line.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ class DiedAtStart(ZmcacheError):
 
 class Child:
     """A process of ``zmcache serve``. ``on_line`` gets each line that it writes, ``on_exit`` its exit code (negative: a
-    signal's number), once.
+    signal's number), once. ``on_again`` is called when it has begun anew and serves again.
     """
 
     def __init__(
-        self, node_id: str, process: asyncio.subprocess.Process, line: socket.socket, on_line: Callable[[str], None], on_exit: Callable[[int], None]
+        self, node_id: str, process: asyncio.subprocess.Process, line: socket.socket,
+        on_line: Callable[[str], None], on_exit: Callable[[int], None], on_again: Callable[[], None],
     ) -> None:  # fmt: skip
         """Not for use from outside: `start`."""
         self.node_id = node_id
@@ -43,13 +45,17 @@ class Child:
         self._line = line
         self._on_line = on_line
         self._on_exit = on_exit
+        self._on_again = on_again
+        self._has_served: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._hearing = asyncio.create_task(self._hear(), name=f"hear {node_id}")
         self.ended = asyncio.create_task(self._watch(), name=f"watch {node_id}")
         """Done when the process has ended and all that it wrote was passed on."""
 
     @classmethod
     async def start(
-        cls, node_id: str, arguments: Sequence[str], on_line: Callable[[str], None], on_exit: Callable[[int], None]
-    ) -> Child:
+        cls, node_id: str, arguments: Sequence[str],
+        on_line: Callable[[str], None], on_exit: Callable[[int], None], on_again: Callable[[], None],
+    ) -> Child:  # fmt: skip
         """Run ``zmcache serve`` with these arguments, by this interpreter."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
@@ -59,7 +65,7 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
                 pass_fds=[theirs.fileno()], start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )  # fmt: skip
-        return cls(node_id, process, ours, on_line, on_exit)
+        return cls(node_id, process, ours, on_line, on_exit, on_again)
 
     @property
     def is_running(self) -> bool:
@@ -68,9 +74,8 @@ class Child:
 
     async def wait_serving(self) -> None:
         """Return when it serves. Raises `DiedAtStart`."""
-        with suppress(OSError):
-            if await asyncio.get_running_loop().sock_recv(self._line, 64):
-                return
+        if await asyncio.shield(self._has_served):
+            return
         # Its line ends a moment before it does: ended from here meanwhile, it would not tell its own exit code.
         await asyncio.wait([self.ended], timeout=_LAST_WORDS_S)
         raise DiedAtStart(f"{self.node_id} did not start")
@@ -93,12 +98,28 @@ class Child:
         with suppress(ProcessLookupError):
             self._process.send_signal(signum)
 
+    async def _hear(self) -> None:
+        """What it says through its socket, until that ends."""
+        try:
+            with suppress(OSError):
+                while words := await asyncio.get_running_loop().sock_recv(self._line, 64):
+                    for _ in range(words.count(b"\n")):
+                        if self._has_served.done():
+                            self._on_again()
+                        else:
+                            self._has_served.set_result(True)
+        finally:
+            if not self._has_served.done():
+                self._has_served.set_result(False)
+
     async def _watch(self) -> None:
         relay = asyncio.create_task(self._relay(), name=f"relay {self.node_id}")
         code = await self._process.wait()
         # What a loader left running may hold the stream open for ever; the node's own last words are there at once.
         await asyncio.wait([relay], timeout=_LAST_WORDS_S)
         relay.cancel()
+        self._hearing.cancel()
+        await asyncio.wait([self._hearing])
         self._line.close()
         self._on_exit(code)
 

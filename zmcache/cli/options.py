@@ -28,6 +28,11 @@ def duration(_ctx: click.Context, _param: click.Parameter, text: str) -> float:
     return seconds
 
 
+def duration_or_none(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
+    """The same; None where nothing was given."""
+    return None if text is None else duration(ctx, param, text)
+
+
 def life(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
     """A duration in seconds; infinity for ``never``; None where nothing was given."""
     if text is None:

@@ -1,8 +1,9 @@
 """``zmcache serve``: the life of a process that is one node.
 
 Start, say so in one line, wait to be asked to stop, drain, stop. SIGTERM, SIGINT and the end of the process that launched
-it ask alike; SIGHUP reads the file again. Asked a second time it stops at once; a third signal meets the default handler, so that nothing that hangs
-can keep the process. To its launcher it says that it serves through the socket by which it sees the launcher's end.
+it ask alike, as does `zmcache leave`; SIGHUP reads the file again. Asked a second time it stops at once; a third signal meets the default handler, so
+that nothing that hangs can keep the process. To its launcher it says that it serves through the socket by which it sees the launcher's end. Asked to
+begin anew it drains and stops as well, and then takes its own place (`zmcache.cli.anew`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +23,7 @@ import click
 import uvloop
 
 from zmcache.cli import collector
+from zmcache.cli.anew import begin_anew
 from zmcache.cli.descriptors import raise_limit, warn_of_shortage
 from zmcache.cli.ending import FAILED, cancel_the_rest, one_line
 from zmcache.cli.files import read_cluster
@@ -32,7 +35,7 @@ from zmcache.errors import ConfigError
 from zmcache.node import Node
 
 SERVES: Final = b"serves\n"
-"""What a node writes to its launcher's socket, once."""
+"""What a node writes to its launcher's socket, each time that it has begun to serve."""
 
 _log = logging.getLogger("zmcache.serve")
 
@@ -58,8 +61,8 @@ def serve(
 ) -> None:
     """Run one node, from a node FILE, or from a cluster FILE and the id of one of its nodes.
 
-    SIGTERM and Ctrl-C leave the ring, finish what is in flight and exit 0; a second one stops at once. SIGHUP reads
-    the file again and takes over the groups' budgets. Loaders are looked for in the working directory, too.
+    SIGTERM, Ctrl-C and `zmcache leave` leave the ring, hand over what the node holds, finish what is in flight and exit 0; a second signal stops
+    at once. SIGHUP reads the file again and takes over the groups' budgets. Loaders are looked for in the working directory, too.
     """
     log_to_stderr(log_level)
     if os.getcwd() not in sys.path:
@@ -77,6 +80,7 @@ def serve(
 
 async def _live(config: NodeConfig, read: Callable[[], NodeConfig], parent_pipe: int | None) -> int:
     """From start to stop; the exit code. ``read``: the config, as it is now. Raises what `Node.start` raises."""
+    folder = os.getcwd()
     stop = Stop(asyncio.get_running_loop(), _log_reason)
     descriptors = raise_limit()
     with launched(parent_pipe, stop) as launcher:
@@ -86,6 +90,7 @@ async def _live(config: NodeConfig, read: Callable[[], NodeConfig], parent_pipe:
         collector.settle()
         click.echo(f"{node.member.node_id} serves at {node.member.endpoint} (pid {os.getpid()})")
         on_hangup(stop, lambda: _reload(node, read))
+        node.on_leave = partial(_asked_to_leave, stop)
         if launcher is not None:
             with suppress(OSError):  # gone already: its end arrives as such
                 launcher.send(SERVES)
@@ -96,6 +101,14 @@ async def _live(config: NodeConfig, read: Callable[[], NodeConfig], parent_pipe:
         await node.stop()
         _log.info("%s stopped%s", node.member.node_id, "" if drained else " at once, what was in flight is lost")
         code = 0 if drained else FAILED
+        if stop.anew and await stop.is_anew_at_last():
+            _log.info("%s begins anew", node.member.node_id)
+            try:
+                # From here, not once the loop is closed: nothing that goes on and on in a thread or a task can keep it from that.
+                begin_anew(folder, *(() if launcher is None else (launcher.fileno(),)))
+            except OSError as error:
+                _log.error("%s cannot begin anew: %s", node.member.node_id, error)
+                code = FAILED
         await cancel_the_rest(code)
         return code
 
@@ -115,8 +128,12 @@ def _reload(node: Node, read: Callable[[], NodeConfig]) -> None:
         _log.info("SIGHUP: the file says what is running")
 
 
+def _asked_to_leave(stop: Stop, anew: bool) -> None:
+    stop.ask_from_afar("asked to begin anew" if anew else "asked to leave", anew=anew)
+
+
 def _log_reason(reason: str) -> None:
-    _log.info("%s: leaving the ring, finishing what is in flight", reason)
+    _log.info("%s: leaving the ring, handing over, finishing what is in flight", reason)
 
 
 @contextmanager

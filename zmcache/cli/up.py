@@ -2,7 +2,8 @@
 their own.
 
 It starts all or nothing: a node that does not come up takes the others down. Once all serve, a node that ends is
-announced and not started again, for a node that dies is something to look at; the others go on. It ends when it is
+announced and not started again, for a node that dies is something to look at; the others go on. A node that is asked to begin anew
+(`zmcache rolling-restart`) does so in its own place and never ends. It all ends when it is
 asked to (Ctrl-C, SIGTERM) or when no node is left. The nodes go first, each draining, then etcd, so that they can say
 goodbye. If this process is killed outright, the nodes see their sockets to it end and drain, and the kernel ends etcd.
 """
@@ -117,7 +118,10 @@ class _Cluster:
     async def _start(self, node_id: str, colour: str, etcd: EmbeddedEtcd | None) -> Child:
         arguments = arguments_for(self._file, node_id, etcd.endpoint if etcd else None, self._log_level)
         say = partial(self._say, name=node_id, colour=colour)
-        return await Child.start(node_id, arguments, say, lambda code: self._say(f"{node_id} {_ending(code)}"))
+        return await Child.start(
+            node_id, arguments, say,
+            lambda code: self._say(f"{node_id} {_ending(code)}"), lambda: self._say(f"{node_id} serves again"),
+        )  # fmt: skip
 
     async def _take_down(self, stop: Stop) -> bool:
         """SIGTERM to all, SIGKILL to what is left after the time to drain; whether none had to be killed."""

@@ -30,6 +30,7 @@ from zmcache.peers.channel import Channel
 from zmcache.peers.mesh import ATTEMPTS
 from zmcache.tracing import traceparent
 
+_REFUSALS: Final = 8
 _DEADLINE: Final = "no answer within the call's deadline"
 
 
@@ -272,7 +273,8 @@ class Asking:
             self._on_unreachable()
             if batch.channel.usable:
                 self._route.refused(batch.channel)
-        retry = unreachable and batch.attempt + 1 < ATTEMPTS
+        # A node that says itself that it does not serve has cost no more than the way to it.
+        retry = unreachable and batch.attempt + 1 < (ATTEMPTS if batch.sent else _REFUSALS)
         # A write keeps to the owner if the stand-in can reach it: it may be that only we cannot, and the others still read there.
         flags = self._route.retry_flags | self._flags if batch.kind == GET else 0
         again: dict[Channel, Batch] = {}

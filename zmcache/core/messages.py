@@ -12,8 +12,8 @@ import msgspec
 
 from zmcache.errors import ProtocolError
 
-MAJOR: Final = 1
-MINOR: Final = 2
+MAJOR: Final = 2  # 2: a digest behind each message
+MINOR: Final = 0
 VERSION: Final = MAJOR * 16 + MINOR
 
 GET: Final = 1

@@ -49,6 +49,7 @@ class GroupStatistics(msgspec.Struct, frozen=True, kw_only=True):
     hot_bytes: int
     evictions: int
     expirations: int
+    let_go: int
     refused: int
     leases: int
     leases_expired: int

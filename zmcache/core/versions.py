@@ -54,9 +54,13 @@ class Versions:
         if step > self._last:
             self._last = step
 
+    def age_s(self, version: int) -> float:
+        """How long ago it was given, by this node's clock."""
+        return self._anchor_s + self._monotonic() - wall_s_of(version)
+
     def is_believable(self, version: int) -> bool:
         """Whether it lies no further ahead than a day."""
-        return wall_s_of(version) - (self._anchor_s + self._monotonic()) <= AHEAD_MOST_S
+        return -self.age_s(version) <= AHEAD_MOST_S
 
 
 def wall_s_of(version: int) -> float:

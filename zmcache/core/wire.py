@@ -1,7 +1,8 @@
 """The bytes between nodes and clients: two pure functions that turn messages into frames and back.
 
-A frame is one msgpack array: a fixed header, then one level of parallel arrays of scalars. The messages are `zmcache.core.messages`, what
-may stand in each is checked by `zmcache.core.readers`; both are to be had from here.
+A frame is one msgpack array and behind it the xxh3-64 of its bytes: what is garbled on the way past the network's own checksums is nobody's
+value. The array is a fixed header, then one level of parallel arrays of scalars. The messages are `zmcache.core.messages`, what may stand
+in each is checked by `zmcache.core.readers`; both are to be had from here.
 
     header   version, kind, request_id, deadline_ms, revision, digest, flags, group
     GET      keys, trace
@@ -37,6 +38,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import msgpack
+import xxhash
 
 from zmcache.core.holding import BUCKETS
 from zmcache.core.messages import (
@@ -176,6 +178,7 @@ __all__ = [
     "REFUSAL",
     "RELEASE",
     "ROW_OVERHEAD_BYTES",
+    "SEAL_BYTES",
     "SET",
     "STALE",
     "STATS",
@@ -207,8 +210,10 @@ __all__ = [
     "decode",
     "encode",
     "header",
+    "sealed",
 ]
 
+SEAL_BYTES: Final = 8
 _NESTS_BYTES: Final = 16_384
 _LISTS_MAX: Final = 16  # the message itself and a column for each of its fields
 
@@ -218,16 +223,24 @@ _pack = msgpack.Packer(autoreset=True, use_bin_type=True).pack
 
 def encode(message: Message) -> bytes:
     """The frame of a message. About 2 us for a GET of 64 keys. The caller has checked keys and values (`check_key`)."""
-    return _pack(message)  # type: ignore[no-any-return]  # msgpack's own signature promises nothing
+    return sealed(_pack(message))
+
+
+def sealed(array: bytes) -> bytes:
+    """A frame of these bytes. About 0.2 us, and 0.1 for each KiB."""
+    return array + xxhash.xxh3_64_digest(array)
 
 
 def decode(frame: bytes, limits: Limits) -> Message:
     """The message in a frame. Raises `BadFrame` for everything that this version would not send within these limits."""
     if len(frame) > limits.message_bytes:
         raise BadFrame(f"a message of {len(frame)} bytes, limit {limits.message_bytes}")
+    array = memoryview(frame)[:-SEAL_BYTES]
+    if xxhash.xxh3_64_digest(array) != frame[-SEAL_BYTES:]:
+        raise BadFrame("bytes that are not as they were sent, or no frame at all")
     try:
         fields = msgpack.unpackb(
-            frame,
+            array,
             # By the frame too: an array is allocated when its length is read, and arrays that only claim to be long can be nested.
             max_array_len=max(limits.keys, BUCKETS, min(MAX_ROWS, len(frame) // 2)),
             max_map_len=0,

@@ -30,8 +30,10 @@ _LOG_PAUSE_S: Final = 5.0
 _HEADER_BYTES: Final = 1024  # a generous guess of what an answer holds besides its rows
 
 _Request: TypeAlias = wire.Get | wire.Set | wire.Delete | wire.Changes
-# Between nodes, whether they serve or not: who joins is filled, who leaves answers for what it hands over.
-_BETWEEN_NODES: Final = frozenset({wire.PING, wire.COPY, wire.OFFER, wire.DIGESTS, wire.DOUBT, wire.HANDED, wire.USED})
+# Whether the node serves or not. Between nodes: who joins is filled, who leaves answers for what it hands over. And how it is, for who wonders.
+_AT_ANY_TIME: Final = frozenset(
+    {wire.PING, wire.COPY, wire.OFFER, wire.DIGESTS, wire.DOUBT, wire.HANDED, wire.USED, wire.STATS}
+)
 
 _log = logging.getLogger("zmcache.node")
 
@@ -118,7 +120,7 @@ class Dispatcher:
             return
         if isinstance(request, wire.Cancel):
             self._cancel(peer, request)
-        elif not self.serving and request.kind not in _BETWEEN_NODES:
+        elif not self.serving and request.kind not in _AT_ANY_TIME:
             # Not `Busy`, which is an answer: this sends the asker on to the next node.
             self._refuse(peer, request.request_id, PeerUnavailable("the node is starting or stopping"))
         elif isinstance(request, wire.Get):

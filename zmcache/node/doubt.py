@@ -31,6 +31,7 @@ class Doubt:
         self._loop = asyncio.get_running_loop()
         self._waiting: set[str] = set()
         self._early: set[str] = set()  # who has said so before it was waited for
+        self._joins = False
         self._timer: asyncio.TimerHandle | None = None
         self._on_given_up: Callable[[], None] = lambda: None
         self._over = asyncio.Event()
@@ -40,7 +41,8 @@ class Doubt:
         """Doubt from now on. ``on_given_up`` is called where a peer that can be reached has not answered ``within_s``, and may begin again.
         ``ask``: the peers do not know by themselves.
         """
-        self._waiting = {peer for peer in self._serving() if self._can_answer(peer)}
+        self._joins = not ask
+        self._waiting = {peer for peer in self._serving() if self._may_answer(peer)}
         if not ask:
             # Who serves may have seen this node in its ring, and have been done, before this node has one itself.
             self._waiting -= self._early
@@ -88,9 +90,10 @@ class Doubt:
         members = self._mesh.ring.members
         return [member.node_id for member in members if member.state == SERVING and member.node_id != self._me]
 
-    def _can_answer(self, peer: str) -> bool:
+    def _may_answer(self, peer: str) -> bool:
+        """Who joins has time: a member that it cannot reach holds what nobody else may have, and may be back before its lease ends."""
         channel = self._mesh.channel_of(peer)
-        return channel is not None and channel.state not in _GONE
+        return channel is not None and (self._joins or channel.state not in _GONE)
 
     def _asked(self, peer: str, future: asyncio.Future[Reply]) -> None:
         if not future.cancelled() and future.exception() is not None:
@@ -99,7 +102,7 @@ class Doubt:
             self._look()
 
     def _look(self) -> None:
-        self._waiting = {peer for peer in self._waiting if self._can_answer(peer)}
+        self._waiting = {peer for peer in self._waiting if peer in self._mesh.ring and self._may_answer(peer)}
         if not self._waiting:
             self._end()
 

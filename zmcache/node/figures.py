@@ -17,14 +17,20 @@ from zmcache.peers.mesh import Mesh
 
 
 def figures_of(
-    dispatcher: Dispatcher, mesh: Mesh, membership: Membership, groups: Mapping[str, LocalGroup], node_id: str
+    dispatcher: Dispatcher,
+    mesh: Mesh,
+    membership: Membership,
+    groups: Mapping[str, LocalGroup],
+    copies_short: Mapping[str, int],
+    node_id: str,
 ) -> Iterator[dict[str, float]]:
     """All of a node's counters by name, in blocks of what belongs together: the node's own, then those of each group, then of each peer.
 
-    ``requests`` are keys asked for by clients, ``forwarded`` those that peers passed on.
+    ``requests`` are keys asked for by clients, ``forwarded`` those that peers passed on. ``copies_short``, by group: see `zmcache.node.short`.
     """
     ring = mesh.ring
     yield {
+        "serving": float(dispatcher.serving),
         "requests": dispatcher.requests,
         "forwarded": dispatcher.forwarded,
         "late": dispatcher.late,
@@ -42,7 +48,10 @@ def figures_of(
         "ring.share": ring.share().get(node_id, 0.0),
     }
     for name, group in groups.items():
-        yield {f"group.{name}.{field}": value for field, value in msgspec.structs.asdict(group.statistics()).items()}
+        figures = {
+            f"group.{name}.{field}": value for field, value in msgspec.structs.asdict(group.statistics()).items()
+        }
+        yield figures | {f"group.{name}.copies_short": copies_short.get(name, 0)}
     for channel in mesh.channels:
         yield {
             f"peer.{channel.name}.state": float(channel.usable),

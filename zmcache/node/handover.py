@@ -57,7 +57,7 @@ class Handover:
         self._me = self_id
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._settled = self._handed_for = Ring.EMPTY
+        self._settled = self._handed_for = self._settled_in_use = Ring.EMPTY
         self._pairs: dict[str, bool] = {}  # peers that are to be compared with; whether they are to be told
         self._owed: set[str] = set()  # those that are to be told, and could not be compared with yet
         self._closed = False
@@ -67,6 +67,8 @@ class Handover:
         self._idle = asyncio.Event()
         self._idle.set()
         self._task: asyncio.Task[None] | None = None
+        self._compared_now: frozenset[str] = frozenset()
+        self._began = 0, 0  # keys and bytes that had been sent when this hand-over began
         self.walks = 0
         self.took_s = 0.0
 
@@ -93,14 +95,32 @@ class Handover:
         """Whether nothing is under way."""
         return self._idle.is_set()
 
+    @property
+    def handed_for(self) -> tuple[Ring, Ring]:
+        """The rings for which all has been handed over, nothing of which is let go of: the last one, and the last that was no mere prospect."""
+        return self._settled, self._settled_in_use
+
+    @property
+    def lacking(self) -> frozenset[str]:
+        """Peers that are still to be compared with."""
+        return self._compared_now.union(self._pairs, self._owed)
+
+    @property
+    def failed(self) -> int:
+        """How many keys did not arrive, so far."""
+        return self._sending.failed
+
     def statistics(self) -> dict[str, float]:
-        """Counters since the start: keys and bytes sent, and how much of the walk that is under way is done (1: none is)."""
-        sending = self._sending
+        """Counters since the start: keys and bytes sent; and whether anything is under way, with what this one has sent so far."""
+        sending, under_way = self._sending, not self._idle.is_set()
+        keys, size = self._began
         return {
             "handover.keys": sending.keys,
             "handover.bytes": sending.bytes,
             "handover.failed": sending.failed,
-            "handover.under_way": float(not self._idle.is_set()),
+            "handover.under_way": float(under_way),
+            "handover.keys_now": under_way * (sending.keys - keys),
+            "handover.bytes_now": under_way * (sending.bytes - size),
             "handover.walks": self.walks,
             "handover.took_s": round(self.took_s, 3),
             "handover.compared": self._comparing.compared,
@@ -116,7 +136,9 @@ class Handover:
     def _wake(self) -> None:
         if self._closed:
             return
-        self._idle.clear()
+        if self._idle.is_set():
+            self._idle.clear()
+            self._began = self._sending.keys, self._sending.bytes
         self._work.set()
         if self._task is None:
             self._task = self._loop.create_task(self._run(), name="zmcache handover")
@@ -140,7 +162,11 @@ class Handover:
         if self._pairs and not self._work.is_set():
             pairs, self._pairs = self._pairs, {}
             joining = {member.node_id for member in self._mesh.ring.members if member.state == JOINING}
-            compared = await self._comparing.compare_with(pairs)
+            self._compared_now = frozenset(pairs)
+            try:
+                compared = await self._comparing.compare_with(pairs)
+            finally:
+                self._compared_now = frozenset()
             for peer in compared:
                 # Who joins waits for that word, and may not have got it when its connection broke.
                 if pairs[peer] or peer in joining:
@@ -179,6 +205,8 @@ class Handover:
             # Who joins is told once it has been compared with, too: what another was to send it may not have come.
             self._pairs[peer] = peer in joining or self._pairs.get(peer, False)
         # While somebody joins, this node still serves what it will not own any more.
+        if target is self._mesh.ring:
+            self._settled_in_use = target
         if settled and target is self._mesh.ring:
             for group in self._groups.values():
                 group.let_go()

@@ -39,6 +39,7 @@ from zmcache.node.handover import Handover
 from zmcache.node.housekeeping import SUSPECTED_S, Housekeeping, time_since_boot_s
 from zmcache.node.membership import Membership
 from zmcache.node.reload import Changes, changes, with_budgets
+from zmcache.node.short import HandedOver, Shortage
 from zmcache.node.usage import Usage
 from zmcache.node.wiring import concerning, make_discovery, make_groups, make_loader, make_transport
 from zmcache.peers.channel import Channel
@@ -103,10 +104,13 @@ class Node:
         self._handover: Handover | None = None
         self._doubt: Doubt | None = None
         self._usage: Usage | None = None
+        self._shortage: Shortage | None = None
         self._comparing: set[asyncio.Task[None]] = set()
         self.on_leave: Callable[[bool], None] | None = None
         """Called when somebody asks this node to leave the ring and end; with True: and to begin again. None: nobody may."""
         self._started_s = 0.0
+        self.handed_over = False
+        """Whether it leaves, and what it held is held elsewhere."""
         self.lease_losses = 0
         self.standstills = 0
 
@@ -190,6 +194,10 @@ class Node:
         )
         self._doubt = Doubt(self._mesh, node_id)
         self._usage = Usage(self._mesh, self._groups, node_id)
+        handover = self._handover
+        self._shortage = Shortage(
+            self._mesh, self._groups, node_id, lambda: HandedOver(handover.handed_for, handover.lacking)
+        )
         self._tidied = itertools.cycle(self._groups.values())
         self._dispatcher = Dispatcher(
             self, self._groups, config.limits, self._deadlines, self._listener.send_nowait, clock=self._loop_time
@@ -200,11 +208,12 @@ class Node:
             self._member = self._member._replace(state=JOINING)
         await self._discovery.start(self._member, self._on_snapshot, self._on_lease_lost)
         await self._membership.wait_ring()
+        # While it joins, too: who has vanished is let go of.
+        self._housekeeping = Housekeeping(self._sweep, self._on_standstill, clock=self._boot_time)
         self._member = await self._join(self._member)
         self._dispatcher.serving = True
         # What was kept in its place while it was away, or is not equal everywhere for whatever reason.
         self._begin_doubt()
-        self._housekeeping = Housekeeping(self._sweep, self._on_standstill, clock=self._boot_time)
         _log.debug("node %s serves at %s (bound to %s)", node_id, endpoint, self._listener.endpoint)
 
     async def _join(self, member: Member) -> Member:
@@ -268,11 +277,15 @@ class Node:
         """Return when what this node holds is held elsewhere, as far as that can be done until then."""
         assert self._membership is not None
         assert self._handover is not None
+        lost = self._handover.failed
         try:
             async with asyncio.timeout(max(0.0, deadline_s - self._loop_time())):
-                await self._membership.wait_state(self.member.node_id, LEAVING, _PUBLISHED_S)
+                is_told = await self._membership.wait_state(self.member.node_id, LEAVING, _PUBLISHED_S)
                 await self._handover.wait_settled()
+                self.handed_over = is_told and self._handover.failed == lost
         except TimeoutError:
+            pass
+        if not self.handed_over:
             _log.warning("%s leaves before all that it held has been handed over", self.member.node_id)
 
     async def stop(self) -> None:
@@ -292,6 +305,8 @@ class Node:
             self._doubt.close()
         if self._usage is not None:
             self._usage.close()
+        if self._shortage is not None:
+            await self._shortage.aclose()
         if self._handover is not None:
             await self._handover.aclose()
         for task in self._comparing:
@@ -364,11 +379,14 @@ class Node:
     def _figures(self) -> Iterator[dict[str, float]]:
         if self._mesh is None or self._dispatcher is None or self._membership is None:
             raise LifecycleError("the node has not been started")
-        blocks = figures_of(self._dispatcher, self._mesh, self._membership, self._groups, self.member.node_id)
+        short = {} if self._shortage is None else self._shortage.counts
+        blocks = figures_of(self._dispatcher, self._mesh, self._membership, self._groups, short, self.member.node_id)
         yield {
             "uptime_s": round(self._loop_time() - self._started_s, 3),
             "lease_losses": self.lease_losses,
             "standstills": self.standstills,
+            "handed_over": float(self.handed_over),
+            "doubting": float(self._doubt is not None and not self._doubt.is_over),
             **next(blocks),
             **(self._handover.statistics() if self._handover is not None else {}),
         }

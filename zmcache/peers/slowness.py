@@ -1,8 +1,8 @@
 """Which peers are slow and not dead: their pings take several times as long as those of their peers, and go on doing so. Pure.
 
 Each peer's round trip is averaged over about a second and a half (EWMA, one sample a beat). A peer becomes slow when that is above `FACTOR` times
-the median of the *others'* and above `FLOOR_S`, on balance for `BEATS` beats. It stops being slow when it was below half of that bound, on balance, for as
-many, and not before `LEAST_S` have passed, or twice that each time that it becomes slow again soon after, `LONGEST_S` at the most.
+the median of the *others'* and above `FLOOR_S`, on balance for `BEATS` beats. It stops being slow when it was below half of that bound, on
+balance, for as many, and not before `LEAST_S` have passed, or twice that each time that it becomes slow again soon after, `LONGEST_S` at the most.
 
 - The median of the others, not a fixed bound: a network that is slow for all of them, and a pause of our own, make nobody slow. The lower median
   where they are two, so that of three peers one may be slow. Who has no other peer cannot tell, and calls nobody slow.

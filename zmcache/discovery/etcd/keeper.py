@@ -55,9 +55,12 @@ class Keeper:
         return max(0.0, (min(due, self._withhold_until) if self._withhold_until > now else due) - now)
 
     def tend(self, conn: Connection) -> bool:
-        """Renew and list again where it is time. True if the listing showed what the watch had not told."""
-        if self.registration is not None and self._clock() >= self._renew_at:
-            self._renew(conn, self.registration)
+        """Renew and list again where it is time, and publish what could not be. True if the listing showed what the watch had not told."""
+        ours = self.registration
+        if ours is not None and self._clock() >= self._renew_at:
+            self._renew(conn, ours)
+            if ours.held and ours.due:
+                self._register(conn)
         return self._clock() >= self._resync_at and self.synchronise(conn)
 
     def withhold_removals(self) -> None:

@@ -21,8 +21,10 @@ from zmcache.changing import Changing
 from zmcache.core.flight import Flight, Flights
 from zmcache.core.hot import HotCache
 from zmcache.core.store import Store
+from zmcache.core.tombstones import Tombstones
 from zmcache.deadlines import Deadlines
 from zmcache.group import LocalGroup
+from zmcache.node.handover import Handover
 
 HISTORIES = 1000
 _A_PART = 100
@@ -86,6 +88,15 @@ FOUND = {
     437: "a member that had vanished while a ring was being built stayed in the next one without ever being asked",
     13464: "through any node, a client failed while it had lost the addresses it was given, though it knew of members that serve",
     931: "clients clung to a ring of which one node still lived after etcd had lost its data",
+    268: "a node that had lost its lease let go of all that it held when one peer did not tell it in time, and said no such key",
+    434: "a value that a cut-off holder had missed ended, and the older one came back with that holder",
+    514: "the same by a holder that had been off the ring while the newer value was set and ended",
+    633: "a write that a node took in the place of one that had stood still was handed over with the short life of what is another's",
+    650: "a key that was held and remembered as missed by somebody came twice in a walk, and cancelled itself out in the digest",
+    773: "who held a copy in the place of a dead node let go of it before the ring knew",
+    774: "who had asked for a write deleted the copy of it that it had been sent in the place of a dead node",
+    114: "a copy that lay in the socket of a node that stood still was kept for good when the ring had moved on",
+    1953: "a node whose word that it serves was lost with etcd's data stayed joining until the next listing",
 }
 
 
@@ -105,24 +116,26 @@ def _broken(owner: type, name: str, broken: Callable[..., Any]) -> Iterator[None
         yield
 
 
-def _lose_a_few(real: Any, store: Store, key: str, value: Any, expires_at_s: float, now_s: float) -> bool:
+def _lose_a_few(
+    real: Any, store: Store, key: str, value: Any, expires_at_s: float, now_s: float, version: int = 0
+) -> bool:
     return (
         True
         if isinstance(value, bytes) and value.count(b".") % 7 == 1
-        else real(store, key, value, expires_at_s, now_s)
+        else real(store, key, value, expires_at_s, now_s, version)
     )
 
 
-def _tear(real: Any, store: Store, key: str, value: Any, expires_at_s: float, now_s: float) -> bool:
-    return real(store, key, value[: len(value) // 2] if len(value) > 60 else value, expires_at_s, now_s)
+def _tear(real: Any, store: Store, key: str, value: Any, *rest: Any) -> bool:
+    return real(store, key, value[: len(value) // 2] if len(value) > 60 else value, *rest)
 
 
 def _mix_up(real: Any, changing: Changing, change: Any) -> Any:
     return real(changing, change._replace(key="p1") if change.key == "p0" else change)
 
 
-def _for_ever(real: Any, store: Store, key: str, value: Any, expires_at_s: float, now_s: float) -> bool:
-    return real(store, key, value, expires_at_s + 1.5 if store.__class__ is Store else expires_at_s, now_s)
+def _for_ever(real: Any, store: Store, key: str, value: Any, expires_at_s: float, *rest: Any) -> bool:
+    return real(store, key, value, expires_at_s + 1.5 if store.__class__ is Store else expires_at_s, *rest)
 
 
 def _copy_for_long(real: Any, hot: HotCache, key: str, value: Any, expires_at_s: float, now_s: float) -> None:
@@ -143,6 +156,14 @@ def _late(real: Any, deadlines: Deadlines, deadline_s: float, callback: Any) -> 
     return real(deadlines, deadline_s + 0.1, callback)
 
 
+def _whatever_version(real: Any, changing: Changing, key: str, version: int) -> bool:
+    return True
+
+
+async def _nowhere(real: Any, *args: Any, **kwargs: Any) -> bool:
+    return True
+
+
 def _nothing(real: Any, *args: Any, **kwargs: Any) -> None:
     return None
 
@@ -156,8 +177,10 @@ PLANTED = [
     ("flights are not joined", Flights, "get", _nobody, {"loaded beside itself"}),
     ("who leaves takes all others along", Flight, "leave", _take_all_along, {"never ended", "late", "failed in calm", "cut short"}),
     ("timers are late", Deadlines, "add", _late, {"late"}),
-    ("a set overtakes no load", LocalGroup, "fence", _nothing, {"stale"}),
-    ("the ring's change shortens no life", LocalGroup, "ring_changed", _nothing, {"stale", "lost"}),
+    ("older copies take the place of newer ones", Changing, "wants", _whatever_version, {"stale"}),
+    ("deletes leave nothing behind", Tombstones, "add", _nothing, {"stale", "lost"}),
+    ("what the ring moves is not handed over", Handover, "_hand_over", _nowhere, {"lost"}),
+    ("what is another's is kept for good", LocalGroup, "let_go", _nothing, {"stale", "lost"}),
 ]  # fmt: skip
 
 
