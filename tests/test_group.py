@@ -61,7 +61,16 @@ class Peers:
     def receivers(self, key: str, copies: int) -> Receivers:
         return NOBODY
 
-    def copy(self, receiver: object, group: str, copy: Change, deadline_s: float, on_answer: Waiter) -> None:
+    def copy(
+        self,
+        receiver: object,
+        group: str,
+        copy: Change,
+        deadline_s: float,
+        on_answer: Waiter,
+        *,
+        background: bool = False,
+    ) -> None:
         raise AssertionError("nobody was to be sent a copy")
 
     def ask_former(

@@ -2,7 +2,8 @@
 
 What is written at the owner of a key, or at the node that stands in for it, is held there and sent at the same time to the next nodes that
 are to hold it (`Holders.receivers`). The caller is told when ``acks`` nodes hold it, the writer itself counted; what a loader or a filler
-brought is told at once and copied in the background, so that a dead owner does not send its whole share to the database.
+brought is told at once and copied in the background, so that a dead owner does not send its whole share to the database. How many copies may be
+under way that nobody waits for is bounded (`zmcache.peers.background`).
 
 - A holder that fails meanwhile is passed over for the next in order. When none is left, and too few hold it: `TooFewCopies`, and the write
   stands as it is.
@@ -20,7 +21,7 @@ from typing import Final, NamedTuple, Protocol
 
 from zmcache.core.flight import Outcome, Waiter, failure
 from zmcache.core.wire import KEPT, Change
-from zmcache.errors import TooFewCopies
+from zmcache.errors import Busy, TooFewCopies
 
 # For a copy that nobody waits for. A holder that hangs is suspected long before.
 BACKGROUND_S: Final = 5.0
@@ -50,8 +51,17 @@ class Holders(Protocol):
     def receivers(self, key: str, copies: int) -> Receivers:
         """Who is to hold ``key`` beside this node. About 3 us."""
 
-    def copy(self, receiver: object, group: str, copy: Change, deadline_s: float, on_answer: Waiter) -> None:
-        """Send a copy. ``on_answer`` is called once, by the deadline."""
+    def copy(
+        self,
+        receiver: object,
+        group: str,
+        copy: Change,
+        deadline_s: float,
+        on_answer: Waiter,
+        *,
+        background: bool = False,
+    ) -> None:
+        """Send a copy. ``on_answer`` is called once, by the deadline. ``background``: nobody waits for it, and it gives way to what is waited for."""
 
 
 class Copying:
@@ -144,7 +154,8 @@ class _Write:
         copying = self._copying
         copying.sent += 1
         on_answer = partial(self._answered, receiver, self._copy, counted)
-        copying._holders.copy(receiver, copying._group, self._copy, self._deadline_s, on_answer)
+        background = self._waiter is None or (counted and self._held >= self._wanted)
+        copying._holders.copy(receiver, copying._group, self._copy, self._deadline_s, on_answer, background=background)
 
     def _answered(self, receiver: object, copy: Change, counted: bool, outcome: Outcome) -> None:
         if copy is not self._copy:
@@ -154,7 +165,8 @@ class _Write:
         if outcome.error is not None:
             self._copying.failed += 1
             self._copying._on_short(copy)
-            if counted and self._spares:
+            # One that is too busy for it is to have it later: nobody else is to be kept busy in its place.
+            if counted and self._spares and not (self._waiter is None and isinstance(outcome.error, Busy)):
                 self._send(self._spares.pop(0), counted=True)
         elif outcome.status == KEPT and outcome.token > copy.token and self._may_renew() and self._again(outcome.token):
             return

@@ -230,9 +230,18 @@ class LocalGroup:
         return self._leasing.of_mark(key, mark, now_s, hot=hot, fills=fills)
 
     def begin(
-        self, key: str, waiter: Waiter, deadline_s: float, *, forwarded: bool, trace: str | None = None
+        self,
+        key: str,
+        waiter: Waiter,
+        deadline_s: float,
+        *,
+        forwarded: bool,
+        trace: str | None = None,
+        source: object = None,
     ) -> Flight:
-        """Join the flight of a key that is not here, or start it. The waiter may be called before this returns."""
+        """Join the flight of a key that is not here, or start it. The waiter may be called before this returns. ``source``: whose turn
+        it is where many wait to be loaded.
+        """
         flight = self._loads.get(key)
         if flight is None and not forwarded:
             flight = self._asks.get(key)
@@ -243,7 +252,7 @@ class LocalGroup:
             flight = self._loads.start(key, self._trust(), self._abandon_load)
             flight.trace = trace
             flight.join(waiter)
-            self._load(flight)
+            self._load(flight, deadline_s, source)
         else:
             flight = self._asks.start(key, None, self._abandon_ask)
             flight.trace = trace
@@ -280,7 +289,7 @@ class LocalGroup:
 
     # -- steps 3 to 5 ----------------------------------------------------------------------------------------------
 
-    def _load(self, flight: Flight) -> None:
+    def _load(self, flight: Flight, deadline_s: float, source: object) -> None:
         now_s = flight.began_s = self._clock()
         flight.version = self._versions.next()
         entry = self._store.lookup(flight.key, now_s)
@@ -291,11 +300,11 @@ class LocalGroup:
         copies, window_s = self.settings.copies, self.settings.moved_ttl_s
         until_s = self._loop.time() + self.settings.load_timeout_s
         if not self._peers.ask_former(
-            self.name, flight.key, copies, window_s, until_s, lambda outcome: self._peeked(flight, outcome)
+            self.name, flight.key, copies, window_s, until_s, lambda outcome: self._peeked(flight, outcome, source)
         ):
-            self._load_now(flight)
+            self._load_now(flight, deadline_s, source)
 
-    def _peeked(self, flight: Flight, outcome: Outcome) -> None:
+    def _peeked(self, flight: Flight, outcome: Outcome, source: object) -> None:
         """The former owner has answered. What it has is as good as loaded here; anything else is no answer."""
         if flight.landed or not len(flight):
             return  # given up meanwhile
@@ -306,9 +315,10 @@ class LocalGroup:
                 self._changing.keep_loaded(flight.key, held, outcome.expires_at_s, outcome.token or flight.version)
             self._loads.land(flight, outcome._replace(expires_at_s=max(now_s, outcome.expires_at_s), token=0))
         else:
-            self._load_now(flight)
+            # Others who have more time may have joined by now.
+            self._load_now(flight, math.inf, source)
 
-    def _load_now(self, flight: Flight) -> None:
+    def _load_now(self, flight: Flight, deadline_s: float, source: object) -> None:
         flight.loads = True
         if self._loading is None:
             # Without a loader a key that is not here is gone or was never set, and nobody can know better. A stand-in says so too,
@@ -317,7 +327,7 @@ class LocalGroup:
             self._loads.land(flight, Outcome(None, NO_SUCH_KEY, 0.0))
         else:
             try:
-                self._loading.add(flight)
+                self._loading.add(flight, deadline_s, source)
             except (Busy, PeerUnavailable) as error:
                 self._loads.land(flight, failure(error))
 
@@ -410,7 +420,7 @@ class LocalGroup:
 
     def _load_instead(self, key: str, waiter: Waiter) -> Flight:
         # The ring still says that the key is another's. A forwarded request is the one that never asks.
-        return self.begin(key, waiter, 0.0, forwarded=True)
+        return self.begin(key, waiter, math.inf, forwarded=True)
 
     def _abandon_ask(self, flight: Flight) -> None:
         self._asks.abandon(flight)

@@ -59,7 +59,16 @@ class Alone:
         """There is nobody to send anything to."""
         return NOBODY
 
-    def copy(self, receiver: object, group: str, copy: Change, deadline_s: float, on_answer: Waiter) -> None:
+    def copy(
+        self,
+        receiver: object,
+        group: str,
+        copy: Change,
+        deadline_s: float,
+        on_answer: Waiter,
+        *,
+        background: bool = False,
+    ) -> None:
         """There is nobody to send anything to."""
         on_answer(failure(PeerUnavailable("there is no other node")))
 

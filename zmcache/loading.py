@@ -6,17 +6,22 @@ and the call keeps its slot until it has really ended, because that is what ``ma
 checked here, key by key: a wrong type or an outsize value fails that key by name and spares its neighbours.
 
 A flight whose last waiter has gone leaves the queue; a call is cancelled when all of its flights have been abandoned, never before.
+
+The queue is bounded, and fair to those who fill it (`zmcache.core.fairqueue`). What would be answered too late is refused at once: a key that has to
+wait for a slot, and whose call cannot have ended by its deadline even if all calls took only as long as the shortest of the last `_LOOK_BACK`. What
+a free slot is there for is never refused, so a loader that was slow is found to be quick again by the next key.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import math
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
+from zmcache.core.fairqueue import FairQueue
 from zmcache.core.flight import Flight, Outcome, failure
 from zmcache.core.wire import FROM_LOADER, NO_SUCH_KEY
 from zmcache.errors import BackendError, Busy, LoaderFailed, LoadTimeout, PeerUnavailable
@@ -26,10 +31,15 @@ _log = logging.getLogger("zmcache.loading")
 _LOG_PAUSE_S: Final = 5.0
 _GRACE_S: Final = 1.0  # what a cancelled call may take to tidy up before it is worth a line in the log
 _CLOSE_TIMEOUT_S: Final = 1.0
+_LOOK_BACK: Final = 32  # calls
 
 
 class Loader(Protocol):
-    """What fetches missing keys from the backend. See zmcache.loaders for the ones that a config can name."""
+    """What fetches missing keys from the backend. See zmcache.loaders for the ones that a config can name.
+
+    One that has ``can_be_stopped``, and says False, goes on with a call whose task is cancelled (its threads do): a call that is given up is left to
+    end by itself then, so that it keeps its slot until it has.
+    """
 
     @property
     def name(self) -> str:
@@ -49,11 +59,16 @@ class Loader(Protocol):
 class _Call:
     """One call of the loader. ``flights``: those that have not heard how it ended."""
 
-    __slots__ = ("flights", "task", "timer")
+    __slots__ = ("began_s", "flights", "task", "timer")
 
     def __init__(
-        self, flights: dict[str, Flight], task: asyncio.Task[Mapping[str, bytes]], timer: asyncio.TimerHandle
+        self,
+        flights: dict[str, Flight],
+        task: asyncio.Task[Mapping[str, bytes]],
+        timer: asyncio.TimerHandle,
+        began_s: float,
     ) -> None:
+        self.began_s = began_s
         self.flights = flights
         self.task = task
         self.timer = timer
@@ -77,13 +92,15 @@ class Loading:
         max_value_bytes: int,
     ) -> None:
         self._loader = loader
+        self._can_be_stopped = getattr(loader, "can_be_stopped", True)
         self._on_result = on_result
         self._load_timeout_s = load_timeout_s
         self._max_loads = max_loads
         self._max_queued = max_queued
         self._max_value_bytes = max_value_bytes
         self._loop = asyncio.get_running_loop()
-        self._queue: dict[Flight, None] = {}
+        self._queue: FairQueue[Flight] = FairQueue()
+        self._took_s: deque[float] = deque(maxlen=_LOOK_BACK)
         self._calls: dict[Flight, _Call] = {}
         self._running: dict[asyncio.Task[Mapping[str, bytes]], _Call] = {}
         self._start_planned = False
@@ -93,16 +110,46 @@ class Loading:
         self.loader_calls = 0
         self.failed_keys = 0
 
-    def add(self, flight: Flight) -> None:
-        """Load this flight's key soon. Raises `Busy` when the queue is full, `PeerUnavailable` after `aclose`."""
+    def add(self, flight: Flight, deadline_s: float = math.inf, source: object = None) -> None:
+        """Load this flight's key soon; ``source`` is who wants it. Raises `Busy` when the queue is full, or it could not be loaded by
+        ``deadline_s`` of the loop's time, and `PeerUnavailable` after `aclose`.
+        """
         if self._closed:
             raise _stopping()
         if len(self._queue) >= self._max_queued:
-            raise Busy(f"{len(self._queue)} keys wait for loader {self._loader.name}, limit {self._max_queued}")
-        self._queue[flight] = None
+            self._make_room(source)
+        if not self._can_be_loaded_by(deadline_s, source):
+            raise Busy(
+                f"{len(self._queue)} keys wait for loader {self._loader.name}: it would be later than the call's deadline"
+            )
+        self._queue.add(flight, source)
         if not self._start_planned:
             self._start_planned = True
             self._loop.call_soon(self._start_calls)
+
+    def _make_room(self, source: object) -> None:
+        full = Busy(f"{len(self._queue)} keys wait for loader {self._loader.name}, limit {self._max_queued}")
+        other = self._queue.to_go_for(source)
+        if other is None:
+            raise full
+        self._queue.remove(other)
+        self._on_result(other, failure(full))
+
+    def _can_be_loaded_by(self, deadline_s: float, source: object) -> bool:
+        if not self._took_s or deadline_s == math.inf:
+            return True
+        least_s, left_s = min(self._took_s), deadline_s - self._loop.time()
+        # The first look is the cheaper one.
+        return self._may_end_within(left_s, len(self._queue), least_s) or self._may_end_within(
+            left_s, self._queue.ahead_of(source), least_s
+        )
+
+    def _may_end_within(self, left_s: float, keys_ahead: int, least_s: float) -> bool:
+        calls_ahead = keys_ahead // self._loader.max_batch
+        if calls_ahead < self._max_loads - len(self._running):
+            return True
+        # Those that run now may all end in this moment.
+        return (1 + calls_ahead // self._max_loads) * least_s <= left_s
 
     def abandon(self, flight: Flight) -> list[Flight]:
         """The last waiter of this flight has gone. Returns the flights whose work ends here and that nobody may join any more.
@@ -110,7 +157,7 @@ class Loading:
         A key in a call that others still wait for goes on being loaded and can be joined again.
         """
         if flight in self._queue:
-            del self._queue[flight]
+            self._queue.remove(flight)
             return [flight]
         call = self._calls.get(flight)
         # One that has ended reports in a moment: that is worth keeping.
@@ -135,7 +182,7 @@ class Loading:
         """Tell everyone who waits, cancel what runs, close the loader. A call that will not end is left behind after a second."""
         # The queue first: a call that ends would start the next one from it.
         self._closed = True
-        queue, self._queue = self._queue, {}
+        queue, self._queue = self._queue, FairQueue()
         for flight in queue:
             self._on_result(flight, failure(_stopping()))
         for call in list(self._running.values()):
@@ -154,18 +201,23 @@ class Loading:
         self._start_planned = False
         while self._queue and len(self._running) < self._max_loads:
             flights: dict[str, Flight] = {}
-            for flight in list(itertools.islice(self._queue, self._loader.max_batch)):
+            later: list[tuple[Flight, object]] = []
+            for _ in range(min(self._loader.max_batch, len(self._queue))):
+                flight, source = self._queue.take()
                 # A fenced flight and the one that followed it may both wait here: one call, one key.
-                if flight.key not in flights:
+                if flight.key in flights:
+                    later.append((flight, source))
+                else:
                     flights[flight.key] = flight
-                    del self._queue[flight]
+            for flight, source in later:
+                self._queue.add(flight, source)
             # Of keys that are loaded together the first one's trace is as good as any; nobody else's may leak in from where this runs.
             trace = next((flight.trace for flight in flights.values() if flight.trace), None)
             task = self._loop.create_task(
                 self._load(list(flights)), name=f"zmcache load {self._loader.name}", context=context_of(trace)
             )
             timer = self._loop.call_later(self._load_timeout_s, self._cut_off, task)
-            call = self._running[task] = _Call(flights, task, timer)
+            call = self._running[task] = _Call(flights, task, timer, self._loop.time())
             for flight in flights.values():
                 self._calls[flight] = call
             self.loader_calls += 1
@@ -184,7 +236,9 @@ class Loading:
         self._cancel(call)
 
     def _cancel(self, call: _Call) -> None:
-        call.task.cancel()
+        self._took_s.append(self._loop.time() - call.began_s)  # or longer
+        if self._can_be_stopped:
+            call.task.cancel()
         call.timer.cancel()
         call.timer = self._loop.call_later(_GRACE_S, self._complain)
 
@@ -203,6 +257,7 @@ class Loading:
         # Looked at in any case, or asyncio complains about the exception of a call that was given up.
         error = None if task.cancelled() else task.exception()
         if call.flights:
+            self._took_s.append(self._loop.time() - call.began_s)
             if task.cancelled():
                 # Not by us: whom we cancel has been let go.
                 failed = failure(LoaderFailed(f"loader {self._loader.name} was cancelled by something of its own"))

@@ -53,14 +53,15 @@ def test_figures_that_are_too_many_are_cut_between_groups_and_peers_and_say_how_
 
 def test_the_topology_of_a_thousand_nodes_is_told_whole() -> None:
     ring = Ring.build([Member(f"node-{n}", f"tcp://10.0.{n // 256}.{n % 256}:7401") for n in range(1000)], 5, points=1)
-    answer = wire.decode(members_frame(7, ring, Limits()), Limits())
+    answer = wire.decode(members_frame(7, ring, {"copied": 2}, Limits()), Limits())
     assert isinstance(answer, wire.Members)
+    assert (answer.groups, answer.copies) == (["copied"], [2])
     assert sorted(answer.node_ids) == sorted(member.node_id for member in ring.members)
 
 
 def test_a_topology_that_does_not_fit_is_refused_and_never_cut() -> None:
     ring = Ring.build([Member(f"node-{n}", f"tcp://10.0.0.{n}:7401") for n in range(256)], 5, points=1)
-    answer = wire.decode(members_frame(7, ring, SMALL), SMALL)
+    answer = wire.decode(members_frame(7, ring, {}, SMALL), SMALL)
     assert isinstance(answer, wire.Refusal)
     assert (answer.request_id, answer.code) == (7, MeshError.code)
     assert "256 members" in answer.message

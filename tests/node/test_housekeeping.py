@@ -72,7 +72,7 @@ def test_no_peer_gives_up_sooner_than_a_standstill_is_noticed() -> None:
     pulse, silent_s = Pulse(), 0.0
     pulse.connected()
     pulse.beat()
-    pulse.ping_out = True  # from here on nothing comes back
+    pulse.pinged(1, 0.0)  # from here on nothing comes back
     while True:
         silent_s += BEAT_S
         if pulse.beat():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import msgpack
 import pytest
+from channel_bench import Bench, bench_test
 from eventually import eventually
 from fake_node import FakeNode, Handler
 from mesh_fixture import took_less_than
@@ -15,77 +16,11 @@ from mesh_fixture import took_less_than
 from zmcache.core import wire
 from zmcache.core.ring import Epoch
 from zmcache.core.wire import Limits
-from zmcache.deadlines import Deadlines
-from zmcache.errors import Busy, DeadlineExceeded, PeerUnavailable, ProtocolError, ZmcacheError
-from zmcache.peers.batch import Batch
-from zmcache.peers.channel import Channel, State
+from zmcache.errors import Busy, DeadlineExceeded, PeerUnavailable, ProtocolError
+from zmcache.peers.channel import State
 from zmcache.peers.flow import WAITING_TIMES
-from zmcache.peers.pulse import BEAT_S, MISSED_BEATS
+from zmcache.peers.pulse import MISSED_BEATS
 from zmcache.peers.trust import BAD_ANSWERS, JUDGED_AFTER_S, PAUSE_S
-from zmcache.transport.memory import MemoryNetwork, MemoryTransport
-
-
-class Bench:
-    """A channel, and a consumer that notes how its batches went."""
-
-    def __init__(self, *, endpoint: str = "mem://fake", limits: Limits | None = None) -> None:
-        loop = asyncio.get_running_loop()
-        self.network = MemoryNetwork()
-        self.deadlines = Deadlines(loop)
-        self.epochs: list[Epoch] = []
-        self.back: list[Channel] = []
-        self.channel = Channel(
-            "fake", endpoint, MemoryTransport(self.network), limits or Limits(), self.deadlines,
-            lambda channel, epoch: self.epochs.append(epoch), self.back.append, lambda: loop.time() + self._skipped_s,
-        )  # fmt: skip
-        self._skipped_s = 0.0
-        self.values: dict[str, object] = {}
-        self.errors: dict[str, ZmcacheError] = {}
-
-    def skip(self, by_s: float) -> None:
-        """Move the channel's clock, by which it does everything but its deadlines."""
-        self._skipped_s += by_s
-
-    def node(self) -> FakeNode:
-        fake = FakeNode(self.network)
-        fake.handle = fake.echo
-        return fake
-
-    def ask(self, *keys: str, timeout_s: float = 3.0) -> Batch:
-        batch = self.channel.open_batch(self, wire.GET, "items")
-        for key in keys:
-            batch.add(key, key, asyncio.get_running_loop().time() + timeout_s)
-        return batch
-
-    def on_answer(self, batch: Batch, answer: wire.Answer) -> None:
-        for key, _, value, _, _ in batch.fill(answer):
-            assert key not in self.values
-            assert key not in self.errors
-            self.values[key] = value
-
-    def on_failure(self, batch: Batch, error: ZmcacheError) -> None:
-        for key in batch.unfilled():
-            assert key not in self.values
-            assert key not in self.errors
-            self.errors[key] = error
-
-    async def failure(self, key: str) -> ZmcacheError:
-        await eventually(lambda: key in self.errors)
-        return self.errors[key]
-
-    async def value(self, key: str) -> object:
-        await eventually(lambda: key in self.values or key in self.errors)
-        return self.values.get(key, self.errors.get(key))
-
-
-def bench_test(test: Callable[[Bench], Coroutine[Any, Any, None]], **options: Any) -> None:
-    async def main() -> None:
-        bench = Bench(**options)
-        await test(bench)
-        bench.channel.close()
-        bench.deadlines.close()
-
-    asyncio.run(main())
 
 
 def test_no_connection_is_made_before_it_is_needed() -> None:
@@ -159,31 +94,6 @@ def test_what_is_in_flight_when_the_peer_goes_fails_at_once_and_is_not_sent_agai
         assert await bench.value("c") == b"c"
         assert [request.keys for _, request in fake.requests] == [["a", "b"], ["c"]]
         assert bench.channel.inflight == 0
-
-    bench_test(test)
-
-
-def test_a_peer_that_hangs_is_suspected_within_two_seconds_and_trusted_again_when_it_speaks() -> None:
-    async def test(bench: Bench) -> None:
-        bench.node()
-        bench.ask("k")
-        await bench.value("k")
-        bench.network.pause("mem://fake")
-        bench.ask("lost", timeout_s=60)
-        beats = 0
-        while bench.channel.state is not State.SUSPECT:
-            await asyncio.sleep(0)
-            bench.channel.beat()
-            beats += 1
-        assert beats > MISSED_BEATS
-        assert beats * BEAT_S <= 2.0
-        assert isinstance(await bench.failure("lost"), PeerUnavailable)
-        bench.ask("refused")
-        assert isinstance(await bench.failure("refused"), PeerUnavailable)
-        bench.network.resume("mem://fake")
-        await eventually(lambda: bench.channel.state is State.UP)
-        bench.ask("again")
-        assert await bench.value("again") == b"again"
 
     bench_test(test)
 

@@ -118,6 +118,12 @@ class Asking:
         except LookupError:
             raise PeerUnavailable("no node has answered yet") from None
 
+    def _owner_channel(self, key: str) -> Channel:
+        try:
+            return self._route.owner_channel(key)
+        except LookupError:
+            raise PeerUnavailable("no node has answered yet") from None
+
     def _channels(self, keys: list[str]) -> dict[Channel, list[str]]:
         try:
             return self._route.channels(keys)
@@ -153,7 +159,7 @@ class Asking:
         future: asyncio.Future[Told] = self._loop.create_future()
         # A get that is under way may bring the old value: nobody who asks from now on may share it.
         self.fence(key)
-        batch, deadline_s = self._batch(self._channel(key), change.kind, timeout, attempt=0)
+        batch, deadline_s = self._batch(self._owner_channel(key), change.kind, timeout, attempt=0)
         errand: Flight = [key, batch, future, deadline_s, change]
         if change.kind == FILL:  # whose batch lasts longer
             self._deadlines.add(deadline_s, partial(_expire, ref(future)))

@@ -82,6 +82,7 @@ class Client(Cache):
             self_id=None,
             on_epoch=self._on_epoch,
             clock=self._clock,
+            random=self._random,
         )
         if self._route_kind == "any":
             self._route = AnyRoute(self._mesh, self._addresses)
@@ -172,7 +173,7 @@ class Client(Cache):
                 await asyncio.sleep(pause_s * (0.5 + self._random()))
                 pause_s = min(1.0, pause_s * 2)
             else:
-                await self._adopt(mesh, _topology(answer))
+                await self._adopt(mesh, answer)
                 return
 
     async def _any_answer(self, mesh: Mesh, channels: list[Channel], kind: int, deadline_s: float) -> Reply:
@@ -228,12 +229,15 @@ class Client(Cache):
             candidates, self._hint = self._candidates(mesh), None
             try:
                 answer = await self._any_answer(mesh, candidates, TOPOLOGY, mesh.clock() + 2.0)
-                await self._adopt(mesh, _topology(answer))
+                await self._adopt(mesh, answer)
             except ZmcacheError as error:
                 _log.debug("the topology could not be refreshed: %s", error)
             await asyncio.sleep(REFRESH_PAUSE_S)
 
-    async def _adopt(self, mesh: Mesh, topology: Topology) -> None:
+    async def _adopt(self, mesh: Mesh, answer: Reply) -> None:
+        topology = _topology(answer)
+        if isinstance(answer, Members) and answer.groups is not None and answer.copies is not None:
+            mesh.copies = dict(zip(answer.groups, answer.copies, strict=True))
         if not self._is_left_behind(mesh) and not _is_newer(topology, mesh.ring):
             return
         self._behind.clear()

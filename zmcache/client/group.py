@@ -38,6 +38,7 @@ class ClientRaw:
         self.fences = Fences()
         self._keys_at_once = keys_at_once(self.limits)
         self._clear = clear
+        route = route.of(name)
         self._asking = Asking(name, route, timeout_s, on_unreachable)
         # Apart: what is asked for by who makes it is not loaded, and so cannot be shared with who wants it loaded.
         self._peeking = Asking(name, route, timeout_s, on_unreachable, fills=True)

@@ -12,13 +12,19 @@ _REFUSES_S: Final = 0.5  # a node that starts takes about as long
 
 
 class Route(Protocol):
-    """The choice of a channel; made once a key, so it is on the hot path."""
+    """The choice of a channel for the keys of one group; made once a key, so it is on the hot path."""
 
     mesh: Mesh
     retry_flags: int  # header flags of what is asked again elsewhere
 
+    def of(self, group: str) -> Route:
+        """The same for another group."""
+
+    def owner_channel(self, key: str) -> Channel:
+        """Where to write first."""
+
     def channel(self, key: str) -> Channel:
-        """Where to ask first."""
+        """Where to read first."""
 
     def channels(self, keys: list[str]) -> dict[Channel, list[str]]:
         """`channel` for many keys at once: which of them, in order, go where."""
@@ -31,22 +37,41 @@ class Route(Protocol):
 
 
 class OwnerRoute:
-    """Each key straight to its owner; to the owner's stand-in while the owner cannot be reached."""
+    """Each key straight to its owner; to the owner's stand-in while the owner cannot be reached.
+
+    While the owner is slow, reads go to who holds a copy and is not. That one asks the owner for what it does not have: so a missing key is
+    still loaded once, and by its owner.
+    """
 
     # The stand-in is to answer by itself: it may not know yet that the owner hangs, and would wait for it all over again.
     retry_flags = FORWARDED
 
-    def __init__(self, mesh: Mesh) -> None:
+    def __init__(self, mesh: Mesh, group: str = "") -> None:
         self.mesh = mesh
+        self._group = group
 
-    def channel(self, key: str) -> Channel:
-        """Where to ask first."""
+    def of(self, group: str) -> OwnerRoute:
+        """The same for another group."""
+        return OwnerRoute(self.mesh, group)
+
+    def owner_channel(self, key: str) -> Channel:
+        """Where to write first."""
         mesh = self.mesh
         channel = mesh.by_index[mesh.ring.owner_index(key)]
         assert channel is not None  # only a node's own place in its mesh is None
         if channel.usable:
             return channel
         return self.other_channel(key, channel) or channel
+
+    def channel(self, key: str) -> Channel:
+        """Where to read first."""
+        mesh = self.mesh
+        channel = mesh.by_index[mesh.ring.owner_index(key)]
+        assert channel is not None  # only a node's own place in its mesh is None
+        return channel if channel.preferred else self._instead_of(channel, key)
+
+    def _instead_of(self, owner: Channel, key: str) -> Channel:
+        return (self.mesh.quicker(self._group, key) if owner.usable else self.other_channel(key, owner)) or owner
 
     def channels(self, keys: list[str]) -> dict[Channel, list[str]]:
         """`channel` for many keys at once: which of them, in order, go where."""
@@ -65,11 +90,11 @@ class OwnerRoute:
         for owner, mine in by_owner.items():
             channel = mesh.by_index[owner]
             assert channel is not None  # only a node's own place in its mesh is None
-            if channel.usable:
+            if channel.preferred:
                 by_channel[channel] = mine + by_channel.get(channel, [])
             else:
                 for key in mine:
-                    by_channel.setdefault(self.other_channel(key, channel) or channel, []).append(key)
+                    by_channel.setdefault(self._instead_of(channel, key), []).append(key)
         return by_channel
 
     def refused(self, channel: Channel) -> None:
@@ -101,20 +126,25 @@ class AnyRoute:
         self._current = self._channels[0]
         self._refused_s: dict[Channel, float] = {}
 
+    def of(self, group: str) -> AnyRoute:
+        """The same for another group."""
+        return self
+
+    def owner_channel(self, key: str) -> Channel:
+        """Where to write first."""
+        return self.channel(key)
+
     def channel(self, key: str) -> Channel:
-        """Where to ask first."""
+        """Where to ask first: the next of those that are not slow, else of those that can be reached."""
         current = self._current
         if current.collecting and current.usable:
             return current
-        for _ in self._channels:
-            self._turn = (self._turn + 1) % len(self._channels)
-            current = self._channels[self._turn]
-            if current.usable and not self._has_refused(current):
-                break
-        else:
-            current = self._member() or current
-        self._current = current
-        return current
+        turns = [(self._turn + step) % len(self._channels) for step in range(1, len(self._channels) + 1)]
+        may = [turn for turn in turns if self._channels[turn].usable and not self._has_refused(self._channels[turn])]
+        self._turn = next((turn for turn in may if self._channels[turn].preferred), may[0] if may else turns[0])
+        current = self._channels[self._turn]
+        self._current = current if may else self._member() or current
+        return self._current
 
     def channels(self, keys: list[str]) -> dict[Channel, list[str]]:
         """All to where the first goes."""

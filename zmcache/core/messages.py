@@ -267,7 +267,7 @@ class Answer(NamedTuple):
 
 
 class Members(NamedTuple):
-    """The answer to TOPOLOGY: the ring as this node has it, in parallel arrays."""
+    """The answer to TOPOLOGY: the ring as this node has it, in parallel arrays. ``groups`` are those with more than one copy."""
 
     version: int
     kind: int
@@ -282,6 +282,8 @@ class Members(NamedTuple):
     weights: list[float]
     zones: list[str]
     states: list[str]
+    groups: list[str] | None = None
+    copies: list[int] | None = None
 
 
 class Figures(NamedTuple):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from zmcache.core.holding import BUCKETS
 from zmcache.core.messages import (
     ADD,
     ANSWER,
@@ -204,7 +205,7 @@ def _tokens(field: object, count: int) -> None:
 
 def _read_digests(fields: list[Any], limits: Limits) -> Digests:
     digests = fields[HEADER_FIELDS]
-    if type(digests) is not list or not 0 < len(digests) <= limits.keys:
+    if type(digests) is not list or not 0 < len(digests) <= max(limits.keys, BUCKETS):
         raise ValueError
     _tokens(digests, len(digests))
     if type(fields[HEADER_FIELDS + 1]) is not str:
@@ -230,7 +231,7 @@ def _read_answer(fields: list[Any], limits: Limits) -> Answer:
     if type(statuses) is not bytes or type(values) is not list:
         raise TypeError
     count = len(statuses)
-    if not 0 < count <= limits.keys or len(values) != count:
+    if not 0 < count <= max(limits.keys, BUCKETS) or len(values) != count:
         raise ValueError
     if positions is not None:
         if not 0 <= min(_numbers(positions, count)) <= max(positions) < limits.keys:
@@ -270,6 +271,12 @@ def _read_members(fields: list[Any], limits: Limits) -> Members:
     # What no ring could be built from must not get as far as one; a NaN fails here too.
     if not all(0 < weight <= MAX_WEIGHT for weight in _column(fields, 10, {int, float}, count)):
         raise ValueError
+    if len(fields) > HEADER_FIELDS + 6 and fields[13] is not None:
+        groups = len(fields[13])
+        _column(fields, 13, {str}, groups)
+        if not all(copies > 0 for copies in _column(fields, 14, {int}, groups)):
+            raise ValueError
+        return Members(*fields[: HEADER_FIELDS + 7])
     return Members(*fields[: HEADER_FIELDS + 5])
 
 

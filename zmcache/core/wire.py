@@ -40,6 +40,7 @@ from typing import Any, Final
 import msgpack
 import xxhash
 
+from zmcache.core.holding import BUCKETS
 from zmcache.core.messages import (
     ADD,
     ANEW,
@@ -241,7 +242,7 @@ def decode(frame: bytes, limits: Limits) -> Message:
         fields = msgpack.unpackb(
             array,
             # By the frame too: an array is allocated when its length is read, and arrays that only claim to be long can be nested.
-            max_array_len=max(limits.keys, min(MAX_ROWS, len(frame) // 2)),
+            max_array_len=max(limits.keys, BUCKETS, min(MAX_ROWS, len(frame) // 2)),
             max_map_len=0,
             max_ext_len=0,
             max_str_len=limits.message_bytes,

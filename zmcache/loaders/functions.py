@@ -79,6 +79,7 @@ class _FunctionLoader:
         # An object may be called through an async __call__.
         is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
         self._threads = None if is_async else DaemonThreads(threads, f"zmcache loader {name}")
+        self.can_be_stopped = is_async
 
     async def load(self, keys: list[str]) -> Mapping[str, bytes]:
         if self.batches:

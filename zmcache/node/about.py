@@ -23,8 +23,8 @@ _HEADER_BYTES: Final = 128
 _ROW_BYTES: Final = 14
 
 
-def members_frame(request_id: int, ring: Ring, limits: wire.Limits) -> bytes:
-    """The answer to TOPOLOGY: MEMBERS, or a REFUSAL where they are more than a message holds."""
+def members_frame(request_id: int, ring: Ring, copies: Mapping[str, int], limits: wire.Limits) -> bytes:
+    """The answer to TOPOLOGY: MEMBERS, or a REFUSAL where they are more than a message holds. ``copies``: of the groups that have any."""
     members = ring.members
     frame = wire.encode(
         wire.Members(
@@ -34,6 +34,8 @@ def members_frame(request_id: int, ring: Ring, limits: wire.Limits) -> bytes:
             [m.weight for m in members],
             [m.zone for m in members],
             [m.state for m in members],
+            list(copies) or None,
+            list(copies.values()) or None,
         )
     )
     if len(frame) <= limits.message_bytes:

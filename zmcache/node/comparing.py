@@ -17,7 +17,7 @@ from typing import Final
 from zmcache.core import wire
 from zmcache.core.holding import BUCKETS, Holding, add_to, bucket_of, hash_key, no_digests
 from zmcache.core.ring import Ring
-from zmcache.errors import PeerUnavailable, ZmcacheError
+from zmcache.errors import Busy, PeerUnavailable, ZmcacheError
 from zmcache.node.sending import Sending
 from zmcache.node.walking import Handed, walk
 from zmcache.peers.channel import Channel
@@ -48,8 +48,17 @@ class Comparing:
         self._me = self_id
         self._sending = sending
         self._clock = clock
+        limits = mesh.limits
+        # Of what one connection may have in flight a half: others ask over it, too.
+        self._offer_keys = max(1, min(_OFFER_KEYS, limits.keys, limits.inflight_requests // 2))
         self._digests: dict[str, tuple[Ring, float, dict[str, array[int]]]] = {}
+        self._busy: set[str] = set()
         self.compared = 0
+
+    def take_busy(self) -> set[str]:
+        """The peers that had no time to compare since the last time it was asked."""
+        busy, self._busy = self._busy, set()
+        return busy
 
     async def compare_with(self, peers: Collection[str]) -> set[str]:
         """Send what these peers lack. Those of them that were reached throughout, and have now what they should."""
@@ -93,7 +102,7 @@ class Comparing:
                     strays = strays or self._me not in holders
                     offered = offers.setdefault(peer, [])
                     offered.append(key)
-                    if len(offered) >= _OFFER_KEYS:
+                    if len(offered) >= self._offer_keys:
                         del offers[peer]
                         if not await self._offer(peer, name, group, offered):
                             lost.add(peer)
@@ -143,6 +152,9 @@ class Comparing:
             return await channel.query(kind, self._mesh.clock() + _QUESTION_S, name, make=make)
         except PeerUnavailable:
             return None  # it will be back
+        except Busy:
+            self._busy.add(peer)
+            return None
         except ZmcacheError as error:
             _log.warning("what %s lacks of group %s was not handed over: %s", peer, name, error)
             return None

@@ -63,8 +63,8 @@ class Desk(Protocol):
     def on_handed(self, peer: str) -> None:
         """A node has handed over to this one all that it had for it."""
 
-    def compare(self, request: wire.Digests, answer: Callable[[bytes], None]) -> None:
-        """``answer`` with a status for each bucket, once all that is held here has been walked over."""
+    def compare(self, request: wire.Digests, answer: Callable[[bytes], None]) -> bool:
+        """``answer`` with a status for each bucket, once all that is held here has been walked over. False: it will not be, for now."""
 
     def leave(self, *, anew: bool) -> bool:
         """Leave the ring and end, and begin again if ``anew``. False: this node is not a process by itself."""
@@ -165,7 +165,8 @@ class Dispatcher:
             count = len(statuses)
             self._answer(peer, wire.Answer(*header, None, statuses, [None] * count, [0] * count))
 
-        self._desk.compare(request, answer)
+        if not self._desk.compare(request, answer):
+            self._refuse(peer, request.request_id, Busy("too many nodes are being compared with"))
 
     def _refuse_frame(self, peer: bytes, error: wire.BadFrame) -> None:
         self.bad_frames += 1
@@ -257,7 +258,9 @@ class Dispatcher:
                 if fills:
                     group.peek(get.keys[at], waiter, late.deadline_s, forwarded=forwarded)
                 else:
-                    flight = group.begin(get.keys[at], waiter, late.deadline_s, forwarded=forwarded, trace=trace)
+                    flight = group.begin(
+                        get.keys[at], waiter, late.deadline_s, forwarded=forwarded, trace=trace, source=peer
+                    )
                     late.joined(at, flight, waiter)
             if fills:
                 late.flush()

@@ -18,6 +18,7 @@ from zmcache.core.wire import DOUBT, Reply
 from zmcache.peers.channel import State
 from zmcache.peers.mesh import Mesh
 
+_EARLY_MOST: Final = 4096  # names; whoever says so may give any
 _GONE: Final = frozenset({State.DOWN, State.SUSPECT, State.CLOSED})
 
 
@@ -62,7 +63,7 @@ class Doubt:
 
     def handed(self, peer: str) -> None:
         """From the dispatcher: ``peer`` has handed over all that it had for this node."""
-        if peer not in self._waiting:
+        if peer not in self._waiting and len(self._early) < _EARLY_MOST:
             self._early.add(peer)
         self._waiting.discard(peer)
         self._look()

@@ -1,6 +1,7 @@
 """A node's counters under the flat names in which they travel: ``requests``, ``group.items.hits``, ``peer.b.state``.
 
-Everything is a number, so that a STATS answer is two parallel arrays; a peer's state is 1 when it is in use, else 0.
+Everything is a number, so that a STATS answer is two parallel arrays; a peer's state is 1 when it is in use, else 0: down, suspected, or on trial
+after that. Its ``slow`` is 1 while reads avoid it, and its round trip is 0 until one was measured.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def figures_of(
         "cancelled": dispatcher.cancelled,
         "peers": len(mesh.channels),
         "peers.in_use": sum(channel.usable for channel in mesh.channels),
+        "peers.slow": sum(channel.health.latency.slow for channel in mesh.channels),
         "ring.members": len(ring.members),
         "ring.revision": ring.epoch.revision,
         "ring.built": membership.rings_built,
@@ -53,6 +55,9 @@ def figures_of(
     for channel in mesh.channels:
         yield {
             f"peer.{channel.name}.state": float(channel.usable),
+            f"peer.{channel.name}.rtt_ms": round(1000 * (channel.health.latency.rtt_s or 0.0), 3),
+            f"peer.{channel.name}.slow": float(channel.health.latency.slow),
+            f"peer.{channel.name}.suspicions": channel.health.suspicions,
             f"peer.{channel.name}.inflight": channel.inflight,
             f"peer.{channel.name}.failures": channel.failures,
         }

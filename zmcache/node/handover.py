@@ -7,7 +7,8 @@ Three things bring it about, and a walk over what is held here, in slices, answe
   whatever it held once. Who leaves sends only what nobody else holds. Afterwards this node lets go of what is not its own any more.
 - *A peer is back* that could not be reached: what it was to be sent meanwhile it lacks. Digests of what both are to hold tell in which buckets
   of hashes they differ; of these, and of what was kept here in its place, keys and versions are offered, and what it wants is sent.
-- *A peer doubts* what it holds: it was away itself (`Doubt`). The same, and it is told when all has been sent.
+- *A peer doubts* what it holds: it was away itself (`Doubt`). The same, and it is told when all has been sent. It may ask before it is in use
+  again here, or is in this node's ring; then it is compared with as soon as it is.
 
 The newest version wins wherever something arrives (`zmcache.changing`), so nothing here has to be exact: what is sent twice, or too late,
 does no harm. What does not arrive, because the peer is gone again, is sent when it is back.
@@ -33,6 +34,8 @@ from zmcache.node.walking import Handed, walk
 from zmcache.peers.mesh import Mesh
 
 _TOLD_S: Final = 60.0
+_AGAIN_S: Final = 1.0  # to two of it: until who was too busy to compare is asked again
+_OWED_MOST: Final = 4096  # names; who asks may give any
 
 _log = logging.getLogger("zmcache.node")
 
@@ -56,6 +59,8 @@ class Handover:
         self._loop = asyncio.get_running_loop()
         self._settled = self._handed_for = self._settled_in_use = Ring.EMPTY
         self._pairs: dict[str, bool] = {}  # peers that are to be compared with; whether they are to be told
+        self._owed: set[str] = set()  # those that are to be told, and could not be compared with yet
+        self._closed = False
         self._sending = Sending(mesh, rate_bytes=rate_bytes)
         self._comparing = Comparing(mesh, groups, self_id, self._sending, clock)
         self._work = asyncio.Event()
@@ -75,8 +80,11 @@ class Handover:
 
     def on_peer_back(self, peer: str, *, tell: bool = False) -> None:
         """A peer answers again that did not. ``tell``: it has asked to be told when all has been handed over."""
-        self._pairs[peer] = tell or self._pairs.get(peer, False)
-        self._wake()
+        if self._mesh.channel_of(peer) is not None:
+            self._pairs[peer] = tell or self._pairs.get(peer, False)
+            self._wake()
+        elif tell and len(self._owed) < _OWED_MOST:
+            self._owed.add(peer)
 
     async def wait_settled(self) -> None:
         """Return when nothing is left to be handed over, as far as peers can be reached."""
@@ -95,7 +103,7 @@ class Handover:
     @property
     def lacking(self) -> frozenset[str]:
         """Peers that are still to be compared with."""
-        return self._compared_now.union(self._pairs)
+        return self._compared_now.union(self._pairs, self._owed)
 
     @property
     def failed(self) -> int:
@@ -120,11 +128,14 @@ class Handover:
 
     async def aclose(self) -> None:
         """Stop where it is."""
+        self._closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
 
     def _wake(self) -> None:
+        if self._closed:
+            return
         if self._idle.is_set():
             self._idle.clear()
             self._began = self._sending.keys, self._sending.bytes
@@ -145,6 +156,9 @@ class Handover:
 
     async def _work_off(self) -> None:
         await self._settle()
+        for peer in [peer for peer in self._owed if self._reaches(peer)]:
+            self._owed.discard(peer)
+            self._pairs[peer] = True
         if self._pairs and not self._work.is_set():
             pairs, self._pairs = self._pairs, {}
             joining = {member.node_id for member in self._mesh.ring.members if member.state == JOINING}
@@ -157,6 +171,11 @@ class Handover:
                 # Who joins waits for that word, and may not have got it when its connection broke.
                 if pairs[peer] or peer in joining:
                     self._tell(peer)
+            self._owed.update(peer for peer, tell in pairs.items() if tell and peer not in compared)
+            for peer in self._comparing.take_busy():
+                # Not all at the same time: each pair at one of its own.
+                again_s = _AGAIN_S * (1 + hash_key(f"{self._me} {peer}") % 1000 / 1000)
+                self._loop.call_later(again_s, self.on_peer_back, peer)
 
     # -- the ring has moved ----------------------------------------------------------------------------------------
 

@@ -86,7 +86,7 @@ class Membership:
             if channel is not None and channel.state is State.NEW:
                 # A ring that was being built when the member vanished has been without it since: the way to it was made anew.
                 self._ping(channel)
-            answers = channel is not None and channel.state in (State.UP, State.NEW, State.CONNECTING)
+            answers = channel is not None and channel.state in (State.UP, State.TRIAL, State.NEW, State.CONNECTING)
             if now_s >= until_s or not answers:
                 del self._held[node_id]
                 self._rebuild()

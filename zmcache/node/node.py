@@ -11,6 +11,7 @@ A node owns its groups, sockets and timers; two nodes live in one process withou
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import os
@@ -176,8 +177,10 @@ class Node:
             on_epoch=lambda *_: None,
             on_back=lambda channel: self._on_back(channel),
             clock=self._loop_time,
+            random=self._random,
         )
-        self._peers = RemotePeers(self._mesh, node_id, self._clock)
+        self._mesh.copies = {name: group.copies for name, group in config.groups.items() if group.copies > 1}
+        self._peers = RemotePeers(self._mesh, node_id, self._clock, self._on_short)
         versions = Versions(node_id, self._wall_s(), self._loop_time)
         self._groups = make_groups(
             config, self._peers, self._deadlines, self._loaders, self._clock, self._random, versions
@@ -223,7 +226,11 @@ class Node:
         mine = self._mesh.ring.member(member.node_id)
         serving = member._replace(state=SERVING)
         if mine is None or mine.state != JOINING:
-            return serving  # a static list, or the members last seen: nobody asks how this node is
+            # A static list, or the members last seen: nobody asks how this node is; or not before etcd is back.
+            if member.state == JOINING:
+                with contextlib.suppress(DiscoveryError):
+                    await self._discovery.update(serving)
+            return serving
         if any(other.state == SERVING for other in self._mesh.ring.members):
             within_s = self.config.node.join_timeout_s
             given_up: list[bool] = []
@@ -310,6 +317,8 @@ class Node:
             # A group closes its own; after a start that failed early there are loaders without one.
             if name not in self._groups:
                 await loader.aclose()
+        if self._peers is not None:
+            self._peers.background.close()
         if self._mesh is not None:
             self._mesh.close()
         if self._listener is not None:
@@ -403,7 +412,8 @@ class Node:
 
     def members_frame(self, request_id: int) -> bytes:
         """The answer to TOPOLOGY, encoded."""
-        return members_frame(request_id, self.ring(), self.config.limits)
+        assert self._mesh is not None
+        return members_frame(request_id, self.ring(), self._mesh.copies, self.config.limits)
 
     def figures_frame(self, request_id: int) -> bytes:
         """The answer to STATS, encoded."""
@@ -419,11 +429,11 @@ class Node:
         if self._doubt is not None:
             self._doubt.handed(peer)
 
-    def compare(self, request: wire.Digests, answer: Callable[[bytes], None]) -> None:
+    def compare(self, request: wire.Digests, answer: Callable[[bytes], None]) -> bool:
         """See `zmcache.node.dispatch.Desk`."""
         handover = self._handover
         if handover is None or self._loop is None or len(self._comparing) >= _COMPARED_MOST:
-            return  # the asker's deadline tells it
+            return False
 
         async def compare() -> None:
             assert handover is not None
@@ -432,6 +442,7 @@ class Node:
         task = self._loop.create_task(compare(), name="zmcache compare")
         self._comparing.add(task)
         task.add_done_callback(self._comparing.discard)
+        return True
 
     def leave(self, *, anew: bool) -> bool:
         """See `zmcache.node.dispatch.Desk`."""
@@ -459,6 +470,11 @@ class Node:
     def _on_back(self, channel: Channel) -> None:
         if self._handover is not None and self._mesh is not None and self._mesh.channel_of(channel.name) is channel:
             self._handover.on_peer_back(channel.name)
+
+    def _on_short(self, peer: str) -> None:
+        # It lacks copies, though it was there all the time.
+        if self._handover is not None:
+            self._handover.on_peer_back(peer)
 
     def _on_lease_lost(self) -> None:
         self.lease_losses += 1

@@ -27,6 +27,9 @@ class Sending:
     def __init__(self, mesh: Mesh, *, rate_bytes: float) -> None:
         self._mesh = mesh
         self._rate_bytes = rate_bytes
+        limits = mesh.limits
+        self._message_keys = max(1, min(_MESSAGE_KEYS, limits.keys, limits.inflight_requests // (2 * _ON_THE_WAY)))
+        self._message_bytes = min(_MESSAGE_BYTES, limits.message_bytes // 2)
         self._loop = asyncio.get_running_loop()
         self._batches: dict[tuple[str, str], tuple[list[wire.Change], list[int]]] = {}
         self._on_the_way: set[asyncio.Future[wire.Reply]] = set()
@@ -37,9 +40,14 @@ class Sending:
     async def add(self, peer: str, group: str, copy: wire.Change) -> None:
         """Send this to ``peer``, soon; waits while too much is on its way."""
         copies, size = self._batches.setdefault((peer, group), ([], [0]))
+        bytes_more = len(copy.key) + len(copy.value or b"") + wire.ROW_OVERHEAD_BYTES
+        if copies and size[0] + bytes_more > self._mesh.limits.message_bytes // 2:
+            del self._batches[peer, group]
+            await self._send(peer, group, copies, size[0])
+            copies, size = self._batches.setdefault((peer, group), ([], [0]))
         copies.append(copy)
-        size[0] += len(copy.key) + len(copy.value or b"") + wire.ROW_OVERHEAD_BYTES
-        if size[0] >= _MESSAGE_BYTES or len(copies) >= _MESSAGE_KEYS:
+        size[0] += bytes_more
+        if size[0] >= self._message_bytes or len(copies) >= self._message_keys:
             del self._batches[peer, group]
             await self._send(peer, group, copies, size[0])
 

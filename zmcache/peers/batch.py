@@ -36,7 +36,7 @@ class Batch:
 
     __slots__ = (
         "_full_at", "attempt", "bucket", "bytes", "changes", "channel", "consumer", "deadline_s", "flags", "group", "in_flight", "keys", "kind",
-        "open", "opened_s", "request_id", "sent", "sinks", "trace", "unanswered",
+        "open", "opened_s", "request_id", "sent", "served", "sinks", "trace", "unanswered",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +75,8 @@ class Batch:
         self.unanswered = 0
         self.sent = False
         """Whether the peer may have carried it out."""
+        self.served = False
+        """Whether any of it was answered with anything but `Busy`."""
 
     def add(self, key: str, sink: object, deadline_s: float) -> None:
         """One more GET."""

@@ -3,23 +3,14 @@
 What one turn asks of one peer and group travels in one message, or in several where it is much. A batch is opened by the first request
 of the turn, and sent by a callback at its end or when it is full (`zmcache.peers.batch`).
 
-States, and what a batch meets in them:
-
-    new, connecting   it waits, bounded, for the first attempt to end
-    up                it is sent, or waits, bounded, until less is in flight (`zmcache.peers.flow`)
-    down              it fails at once with `PeerUnavailable`; the transport goes on reconnecting
-    suspect           connected, but the peer's loop has not answered pings, or it answers with garbage (`zmcache.peers.trust`): as down, until a
-                      frame comes that can be read
-    closed            it fails
-
 A request in flight when the peer goes down has no answer coming, so all of them fail at that moment and can be asked elsewhere.
-Whether a slow answer is a slow load or a hung peer is told apart by pings through the peer's loop (`zmcache.peers.pulse`).
+Which states there are, and what a batch meets in them, stands in `zmcache.peers.health`, which also tells a slow load from a hung peer. What is
+sent waits, bounded, until less is in flight (`zmcache.peers.flow`), and in a client while the peer is busy (`zmcache.peers.pauses`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
 from collections.abc import Callable
 from typing import Final
@@ -29,7 +20,6 @@ from zmcache.core.ring import Epoch
 from zmcache.deadlines import Deadlines
 from zmcache.errors import (
     Busy,
-    ConfigError,
     DeadlineExceeded,
     LifecycleError,
     PeerUnavailable,
@@ -39,10 +29,12 @@ from zmcache.errors import (
     from_code,
 )
 from zmcache.peers.batch import Batch, Consumer, remaining_ms
-from zmcache.peers.flow import Flow
-from zmcache.peers.pulse import Pulse
+from zmcache.peers.flow import WAITING_TIMES, Flow
+from zmcache.peers.health import State
+from zmcache.peers.link import Link
+from zmcache.peers.pauses import Pauses
 from zmcache.peers.trust import JUDGED_AFTER_S, Trust
-from zmcache.transport.base import Connection, Transport
+from zmcache.transport.base import Transport
 
 # A batch is sent before the turn is over when it has so many keys: the peer works on them while this loop goes on collecting, where
 # one message for all would have both wait for each other in turns. Measured, against one message a turn: 64 callers 1.2 to 1.5 x the
@@ -50,22 +42,14 @@ from zmcache.transport.base import Connection, Transport
 _FEW_KEYS: Final = 32
 _MORE_KEYS: Final = 64
 _MANY_IN_FLIGHT: Final = 96
+_HELD_MOST: Final = 1000  # batches, for a second at the most
+
+__all__ = ["Channel", "State"]
 
 _log = logging.getLogger("zmcache.peers")
 
 
-class State(enum.Enum):
-    """See the module's docstring."""
-
-    NEW = "new"
-    CONNECTING = "connecting"
-    UP = "up"
-    DOWN = "down"
-    SUSPECT = "suspect"
-    CLOSED = "closed"
-
-
-class Channel:
+class Channel(Link):
     """The way to one peer. Opens its connection when it is first needed."""
 
     def __init__(
@@ -78,25 +62,23 @@ class Channel:
         on_epoch: Callable[[Channel, Epoch], None],
         on_back: Callable[[Channel], None],
         clock: Callable[[], float],
+        *,
+        ran_s: Callable[[], float] | None = None,
+        pauses: Pauses | None = None,
     ) -> None:
-        """``on_epoch``: an answer carries another epoch than this node's. ``on_back``: the peer answers again, after it did not."""
-        self.name = name
-        self.endpoint = endpoint
+        """``on_epoch``: an answer carries another epoch than this node's. ``on_back``: the peer is used again, after it was not. ``ran_s``:
+        see `Link`; None: as the clock says. ``pauses``: back off from the peer when it is busy, as clients do; nodes do not.
+        """
+        super().__init__(name, endpoint, transport, clock, ran_s or clock)
         self.limits = limits
-        self.state = State.NEW
-        self.usable = True  # whether a batch has a chance now; an attribute, because every key's routing reads it
-        self.epoch = Epoch(0, 0)
         self.strays = 0
         self.garbage = 0
         self.failures = 0
-        self._transport = transport
         self._deadlines = deadlines
         self._on_epoch = on_epoch
         self._on_back = on_back
-        self._clock = clock
-        self._where = endpoint if name == endpoint else f"{name} at {endpoint}"
-        self._loop = asyncio.get_running_loop()
-        self._connection: Connection | None = None
+        self._pauses = pauses
+        self._held: dict[Batch, asyncio.TimerHandle] = {}
         self._outbox: list[Batch] = []
         self.keys_that_fit = min(
             limits.keys,
@@ -104,11 +86,9 @@ class Channel:
             max(1, limits.message_bytes // (limits.key_bytes + wire.ROW_OVERHEAD_BYTES) - 1),
         )
         """So many keys fit one message, however long they are."""
-        self._flow = Flow(limits)
+        self._flow = Flow(limits, waiting_bytes=(1 if pauses is None else WAITING_TIMES) * limits.inflight_bytes)
         self._sends_soon = False
         self._pending: dict[int, Batch | asyncio.Future[wire.Reply]] = {}
-        self._next_id = 0
-        self._pulse = Pulse()
         self._trust = Trust()
         self._forgone: dict[Batch, list[object]] = {}
 
@@ -122,7 +102,7 @@ class Channel:
     @property
     def inflight(self) -> int:
         """Batches and queries that wait for an answer."""
-        return len(self._pending) + len(self._flow.waiting)
+        return len(self._pending) + len(self._flow.waiting) + len(self._held)
 
     def open_batch(self, consumer: Consumer, kind: int, group: str, *, flags: int = 0, attempt: int = 0) -> Batch:
         """A batch that is sent at the end of this turn of the loop; add to it while it is ``open``.
@@ -154,8 +134,11 @@ class Channel:
         """
         future: asyncio.Future[wire.Reply] = self._loop.create_future()
         self._connect()
-        if not self.usable:
+        if not self._reachable:
             future.set_exception(PeerUnavailable(f"{self._where} is {self.state.value}", peer=self.name))
+            return future
+        if len(self._pending) > 2 * self.limits.inflight_requests:
+            future.set_exception(Busy(f"too much is in flight to {self.name}"))
             return future
         self._next_id += 1
         request_id = self._next_id
@@ -171,7 +154,7 @@ class Channel:
         def send() -> None:
             if future.done():
                 return
-            if self.state is State.UP and self._connection is not None:
+            if self._is_connected and self._connection is not None:
                 deadline_ms = remaining_ms(deadline_s, self._clock())
                 header = wire.header(kind, request_id, self.epoch, deadline_ms=deadline_ms, flags=flags, group=group)
                 if self._connection.send_nowait(wire.encode(make(header))):
@@ -183,7 +166,7 @@ class Channel:
 
     def tell(self, kind: int, group: str, make: Callable[[wire.Header], wire.Message]) -> None:
         """Send one message that has no answer; it is lost where the peer cannot be reached just now."""
-        if self.state is State.UP and self._connection is not None:
+        if self._is_connected and self._connection is not None:
             self._next_id += 1
             self._connection.send_nowait(wire.encode(make(wire.header(kind, self._next_id, self.epoch, group=group))))
 
@@ -197,15 +180,33 @@ class Channel:
             batch.open = False
             batch.unanswered = len(batch.keys)
             batch.bucket = self._deadlines.add(batch.ends_s, batch.expire)
-            if not self.usable:
-                self.give_up(batch, PeerUnavailable(f"{self._where} is {self.state.value}", peer=self.name))
-            elif (
-                self.state is not State.UP
-                or self._flow.waiting
-                or not self._flow.has_room(batch)
-                or not self._send(batch)
-            ) and not self._flow.wait(batch):
-                self.give_up(batch, Busy(f"too much waits to be sent to {self.name}"))
+            if not self._pauses or not self._hold(batch):
+                self._pass_on(batch)
+
+    def _pass_on(self, batch: Batch) -> None:
+        if not self._reachable:
+            self.give_up(batch, PeerUnavailable(f"{self._where} is {self.state.value}", peer=self.name))
+        elif (
+            not self._is_connected or self._flow.waiting or not self._flow.has_room(batch) or not self._send(batch)
+        ) and not self._flow.wait(batch):
+            self.give_up(batch, Busy(f"too much waits to be sent to {self.name}"))
+
+    def _hold(self, batch: Batch) -> bool:
+        """Keep a batch back while its peer is busy with requests of its kind. False: it may go."""
+        assert self._pauses is not None
+        until_s = self._pauses.until_s((batch.group, batch.kind))
+        pause_s = until_s - self._clock()
+        if pause_s <= 0:
+            return False
+        if until_s >= batch.deadline_s or len(self._held) >= _HELD_MOST:
+            self.give_up(batch, Busy(f"{self.name} was busy, and is asked again in {pause_s:.2f} s"))
+        else:
+            self._held[batch] = self._loop.call_later(pause_s, self._release, batch)
+        return True
+
+    def _release(self, batch: Batch) -> None:
+        del self._held[batch]
+        self._pass_on(batch)
 
     def _send(self, batch: Batch) -> bool:
         """False when it has to wait for `on_writable`. There is room for it."""
@@ -269,53 +270,30 @@ class Channel:
 
     def _forget(self, batch: Batch) -> None:
         self._pending.pop(batch.request_id, None)
+        if batch in self._held:
+            self._held.pop(batch).cancel()
         # Or its keys and values would be kept until its deadline.
         self._deadlines.discard(batch.bucket, batch.expire)
         self._flow.ended(batch)
         self._send_soon()
 
-    def _become(self, state: State) -> None:
-        self.state = state
-        self.usable = state is State.UP or state is State.CONNECTING
-
     # -- the connection --------------------------------------------------------------------------------------------
 
-    def _connect(self) -> None:
-        if self.state is State.NEW:
-            self._become(State.CONNECTING)
-            try:
-                self._connection = self._transport.connect(self.endpoint, self)
-            except ConfigError as error:
-                # Somebody registered what is no address: for the callers, a peer that cannot be reached.
-                _log.warning("%s cannot be reached: %s", self.name, error)
-                self._become(State.DOWN)
-
-    def on_connected(self) -> None:
-        """From the transport."""
-        if self.state is State.CLOSED:
-            return
-        was_down = self.state is State.DOWN
-        self._become(State.UP)
-        self._pulse.connected()
+    def _begin_anew(self) -> None:
         self._trust = Trust()
-        self.on_writable()
-        if was_down:
-            self._on_back(self)
+
+    def _is_back(self) -> None:
+        self._on_back(self)
+
+    def _may_be_used(self) -> bool:
+        return self._trust.may_be_asked(self._clock())
 
     def on_writable(self) -> None:
         """From the transport, and where less is in flight than before."""
         self._sends_soon = False
-        while self.state is State.UP and (batch := self._flow.next()) is not None:
+        while self._is_connected and (batch := self._flow.next()) is not None:
             if not self._send(batch):
                 return
-
-    def on_disconnected(self, reason: str) -> None:
-        """From the transport."""
-        if self.state is not State.CLOSED:
-            if self.state is State.UP or self.state is State.SUSPECT:
-                _log.warning("%s is gone: %s", self._where, reason)
-            self._become(State.DOWN)
-            self._fail_all(PeerUnavailable(f"{self._where}: {reason}", peer=self.name))
 
     def on_frame(self, frame: bytes) -> None:
         """From the transport."""
@@ -328,18 +306,14 @@ class Channel:
             self._garbled(error, blame=not isinstance(error.__cause__, RequestError))
             return
         # Only now: what hangs may still send bytes, and a stranger at that address may send any.
-        self._pulse.heard = True
-        if self.state is State.SUSPECT and self._trust.may_be_asked(self._clock()):
-            _log.warning("%s answers again", self._where)
-            self._become(State.UP)
-            self._on_back(self)
+        self._hear()
         waiting = self._pending.get(reply.request_id)
         if isinstance(waiting, Batch):
             self._answer_batch(waiting, reply)
         elif waiting is None:
-            # A pong to a ping that no one waits for, or an answer that came too late.
-            self._pulse.ping_out = self._pulse.ping_out and reply.kind != wire.PONG
-            self.strays += reply.kind != wire.PONG
+            # A pong to a ping of `beat`, or an answer that came too late.
+            if reply.kind != wire.PONG or not self._pulse.ponged(reply.request_id, self._ran_s()):
+                self.strays += 1
         else:
             del self._pending[reply.request_id]
             if self._trust.in_doubt:
@@ -354,6 +328,8 @@ class Channel:
             self._on_epoch(self, Epoch(reply.revision, reply.digest))
 
     def _answer_batch(self, batch: Batch, reply: wire.Message) -> None:
+        if self._pauses is not None:
+            self._note(self._pauses, batch, reply)
         if isinstance(reply, wire.Answer):
             batch.consumer.on_answer(batch, reply)
             self._settle(batch)
@@ -368,6 +344,19 @@ class Channel:
         if self._trust.in_doubt:
             self._trust.good()
 
+    def _note(self, pauses: Pauses, batch: Batch, reply: wire.Message) -> None:
+        """Whether the peer is busy. About 0.1 us where it is not."""
+        if isinstance(reply, wire.Answer):
+            refused = Busy.code in reply.statuses and reply.statuses.count(Busy.code) == len(reply.statuses)
+        else:
+            refused = isinstance(reply, wire.Refusal) and reply.code == Busy.code
+        if not refused:
+            batch.served = True
+            if pauses:
+                pauses.served((batch.group, batch.kind))
+        elif not batch.served:
+            pauses.refused((batch.group, batch.kind), batch.opened_s, self._clock())
+
     def _garbled(self, error: ProtocolError, *, blame: bool = True) -> None:
         self.garbage += 1
         _log.debug("a bad frame from %s: %s", self.name, error)
@@ -378,11 +367,6 @@ class Channel:
         if self.state is State.UP and self._trust.judge(self._clock()):
             self._suspect(f"sends what cannot be read: {what}")
 
-    def _suspect(self, why: str) -> None:
-        _log.warning("%s %s", self._where, why)
-        self._become(State.SUSPECT)
-        self._fail_all(PeerUnavailable(f"{self._where} {why}", peer=self.name))
-
     def _fail(self, request_id: int, error: ZmcacheError) -> None:
         waiting = self._pending.pop(request_id, None)
         if isinstance(waiting, Batch):
@@ -392,34 +376,8 @@ class Channel:
 
     def _fail_all(self, error: ZmcacheError) -> None:
         pending, self._pending = self._pending, {}
-        for waiting in [*pending.values(), *self._flow.waiting]:
+        for waiting in [*pending.values(), *self._flow.waiting, *self._held]:
             if isinstance(waiting, Batch):
                 self.give_up(waiting, error)
             elif not waiting.done():
                 waiting.set_exception(error)
-
-    # -- health ----------------------------------------------------------------------------------------------------
-
-    def beat(self) -> None:
-        """Called every `BEAT_S`: count the beats of silence and ping, in use or not, so that a hung peer is known before it is needed."""
-        if self.state is State.CONNECTING:
-            if self._pulse.beat_unanswered():
-                self.on_disconnected("no answer to the handshake")
-            return
-        if self.state is not State.UP and self.state is not State.SUSPECT:
-            return
-        if self._pulse.beat() and self.state is State.UP:
-            self._suspect("does not answer pings")
-        if not self._pulse.ping_out:
-            self._next_id += 1
-            ping = wire.encode(wire.Query(*wire.header(wire.PING, self._next_id, self.epoch)))
-            self._pulse.ping_out = self._connection is not None and self._connection.send_nowait(ping)
-
-    def close(self) -> None:
-        """Close the connection; what is under way fails."""
-        if self.state is State.CLOSED:
-            return
-        self._become(State.CLOSED)
-        if self._connection is not None:
-            self._connection.close()
-        self._fail_all(PeerUnavailable(f"{self.name} is not a member any more", peer=self.name))

@@ -2,8 +2,8 @@
 
 The peer bounds what it lets one connection have in flight (`Limits`), and refuses what is more. So no more is sent than it takes, and who asks
 for more at once waits here and is not told that the cluster is busy, of which it knows nothing. A key counts from when it is sent until it is
-answered or given up, so one slow load in a message holds up no more than its own place. What waits is bounded too, far above: its callers have
-the keys and the values in memory already.
+answered or given up, so one slow load in a message holds up no more than its own place. What waits is bounded too: in a client far above, as its
+callers have the keys and the values in memory already; in a node, which holds the values of others, more closely.
 
 A batch that is larger than all there is goes alone.
 """
@@ -23,9 +23,21 @@ WAITING_TIMES: Final = 20
 class Flow:
     """See the module's docstring. About 0.3 us a batch."""
 
-    __slots__ = ("_bytes", "_bytes_max", "_keys_max", "_waiting_keys", "keys", "waiting")
+    __slots__ = (
+        "_bytes",
+        "_bytes_max",
+        "_keys_max",
+        "_waiting_bytes",
+        "_waiting_bytes_max",
+        "_waiting_keys",
+        "keys",
+        "waiting",
+    )
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, waiting_bytes: int) -> None:
+        """``waiting_bytes`` of values may wait."""
+        self._waiting_bytes = 0
+        self._waiting_bytes_max = waiting_bytes
         self._keys_max = limits.inflight_requests
         self._bytes_max = limits.inflight_bytes
         self._bytes = 0
@@ -50,7 +62,10 @@ class Flow:
         """Behind all others. False where too much waits."""
         if self._waiting_keys + len(batch.keys) > WAITING_TIMES * self._keys_max:
             return False
+        if self._waiting_bytes and self._waiting_bytes + batch.bytes > self._waiting_bytes_max:
+            return False
         self.waiting[batch] = None
+        self._waiting_bytes += batch.bytes
         self._waiting_keys += len(batch.keys)
         return True
 
@@ -80,3 +95,4 @@ class Flow:
     def _leave(self, batch: Batch) -> None:
         del self.waiting[batch]
         self._waiting_keys -= len(batch.keys)
+        self._waiting_bytes -= batch.bytes

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random as chance
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from zmcache.core.ring import Epoch, Ring
 from zmcache.core.wire import Limits
 from zmcache.deadlines import Deadlines
 from zmcache.peers.channel import Channel, State
-from zmcache.peers.pulse import BEAT_S
+from zmcache.peers.ownloop import OwnLoop
+from zmcache.peers.pauses import Pauses
+from zmcache.peers.pulse import BEAT_JITTER, BEAT_S
+from zmcache.peers.slowness import judge
 from zmcache.transport.base import Transport
 
 # How many of a key's owners are asked, one after another, while those before cannot be reached: two nodes may die in one moment.
@@ -37,6 +41,7 @@ class Mesh:
         on_epoch: Callable[[Channel, Epoch], None],
         on_back: Callable[[Channel], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = chance.random,
     ) -> None:
         self.ring = Ring.EMPTY
         self.next_ring = Ring.EMPTY
@@ -47,9 +52,12 @@ class Mesh:
         self.catches_up = False
         """Whether other nodes may hold what this one lacks; it is being handed over."""
         self.by_index: list[Channel | None] = []
+        self.copies: Mapping[str, int] = {}
+        """How many nodes hold each key, of those groups where it is more than one."""
         self.limits = limits
         self.deadlines = deadlines
         self.clock = clock
+        self._random = random
         self._self_id = self_id
         self._transport = transport
         self._on_epoch = on_epoch
@@ -57,6 +65,9 @@ class Mesh:
         self._channels: dict[str, Channel] = {}
         self._extra: dict[str, Channel] = {}
         self._loop = asyncio.get_running_loop()
+        self._own_loop = OwnLoop(
+            self._loop, lambda: any(channel.health.pulse.waits for channel in self._all_channels())
+        )
         self._beat_timer: asyncio.TimerHandle | None = self._loop.call_later(BEAT_S, self._beat)
 
     def adopt(self, ring: Ring, next_ring: Ring | None = None) -> None:
@@ -72,7 +83,7 @@ class Mesh:
             None if member.node_id == self._self_id else self._channel(member.node_id, member.endpoint)
             for member in ring.members
         ]
-        for channel in (*self._channels.values(), *self._extra.values()):
+        for channel in self._all_channels():
             channel.epoch = ring.epoch
         # Last: what is under way there fails now and is asked again, by the new ring and of nobody who goes as well.
         for channel in gone:
@@ -93,6 +104,15 @@ class Mesh:
         """The channel to a member; None for this node itself and for strangers."""
         return self._channels.get(node_id)
 
+    def quicker(self, group: str, key: str) -> Channel | None:
+        """Who holds a copy of ``key`` and is not slow, where its owner is; None: nobody but the owner is to be asked."""
+        copies = self.copies.get(group, 1)
+        for member in self.ring.owners(key, copies)[1:] if copies > 1 else ():
+            channel = self._channels.get(member.node_id)
+            if channel is not None and channel.preferred:
+                return channel
+        return None
+
     @property
     def channels(self) -> list[Channel]:
         """Every channel to a member."""
@@ -107,7 +127,8 @@ class Mesh:
         if self._beat_timer is not None:
             self._beat_timer.cancel()
             self._beat_timer = None
-        for channel in (*self._channels.values(), *self._extra.values()):
+        self._own_loop.close()
+        for channel in self._all_channels():
             channel.close()
 
     def _channel(self, node_id: str, endpoint: str) -> Channel:
@@ -118,12 +139,23 @@ class Mesh:
 
     def _new_channel(self, name: str, endpoint: str) -> Channel:
         channel = Channel(
-            name, endpoint, self._transport, self.limits, self.deadlines, self._on_epoch, self._on_back, self.clock
-        )
+            name, endpoint, self._transport, self.limits, self.deadlines, self._on_epoch, self._on_back, self.clock,
+            ran_s=self._own_loop.ran_s,
+            # A node asks on behalf of its callers, and it is they who back off.
+            pauses=Pauses(self._random) if self._self_id is None else None,
+        )  # fmt: skip
         channel.epoch = self.ring.epoch
         return channel
 
+    def _all_channels(self) -> list[Channel]:
+        return [*self._channels.values(), *self._extra.values()]
+
     def _beat(self) -> None:
-        self._beat_timer = self._loop.call_later(BEAT_S, self._beat)
-        for channel in (*self._channels.values(), *self._extra.values()):
+        self._beat_timer = self._loop.call_later(BEAT_S * (1 + BEAT_JITTER * self._random()), self._beat)
+        channels = self._all_channels()
+        for channel in channels:
             channel.beat()
+        judge([channel.health.latency for channel in channels if channel.usable], self._loop.time())
+        for channel in channels:
+            channel.weigh()
+        self._own_loop.watch()

@@ -1,7 +1,11 @@
-"""Whether a peer's loop lives, told by what comes from it and by pings through it.
+"""Whether a peer's loop lives, and how long it takes to answer: told by what comes from it and by pings through it.
 
 A slow answer may be a slow load or a hung peer; a pong comes from a loop that runs, and only from one. Silence counts in beats of
-our own loop, so a loop of ours that stood still does not take its peers for dead.
+our own loop, and a round trip in the time in which our own loop ran (`zmcache.peers.ownloop`), so a loop of ours that stood still does not take its
+peers for dead or slow.
+
+One ping is out at a time, and a pong is known by its id: another request's, or one to a ping of long ago, measures nothing. While a ping is out
+its age is what the round trip takes at the least, so that a peer which answers nothing for a second is seen to be slow during that second.
 """
 
 from __future__ import annotations
@@ -9,23 +13,35 @@ from __future__ import annotations
 from typing import Final
 
 BEAT_S: Final = 0.4
-# Three unanswered beats after the one in which the ping was sent: a hung peer is out of use 1.2 to 1.6 s after its last word.
+# A beat comes later than `BEAT_S` by up to so much, by chance: a peer that is stopped and goes on at the pace of our pings would answer all of them
+# at once, or none, for a minute.
+BEAT_JITTER: Final = 0.15
+# Three unanswered beats after the one in which the ping was sent: a hung peer is out of use 1.2 to 1.9 s after its last word.
 MISSED_BEATS: Final = 3
+# A peer that does not read has its answers dropped, pongs among them: a ping as old as that is given up, and another one sent.
+_LOST_S: Final = 4.0
 
 
 class Pulse:
-    """One peer's. ``heard`` and ``ping_out`` are set by who receives and sends."""
+    """One peer's. ``heard`` is set by who receives. Times are our own loop's running time."""
 
-    __slots__ = ("_missed", "heard", "ping_out")
+    __slots__ = ("_missed", "_ping_id", "_pinged_s", "_round_trip_s", "heard")
 
     def __init__(self) -> None:
         self.heard = False
-        self.ping_out = False
         self._missed = 0
+        self._ping_id = 0  # 0: none is out
+        self._pinged_s = 0.0
+        self._round_trip_s: float | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether a ping is out."""
+        return self._ping_id != 0
 
     def connected(self) -> None:
         """A new connection: what was missed on the old one does not count."""
-        self.heard, self.ping_out, self._missed = True, False, 0
+        self.heard, self._missed, self._ping_id, self._round_trip_s = True, 0, 0, None
 
     def beat_unanswered(self) -> bool:
         """A beat while the connection is being made; True when it takes too long. (A stopped process still accepts connections, in its
@@ -39,9 +55,29 @@ class Pulse:
         lost = False
         if self.heard:
             self._missed = 0
-            self.ping_out = False
-        elif self.ping_out:
+        elif self._ping_id:
             self._missed += 1
             lost = self._missed == MISSED_BEATS
         self.heard = False
         return lost
+
+    def wants_ping(self, ran_s: float) -> bool:
+        """Whether it is time for another ping."""
+        return not self._ping_id or ran_s - self._pinged_s > _LOST_S
+
+    def pinged(self, ping_id: int, ran_s: float) -> None:
+        """A ping is out."""
+        self._ping_id, self._pinged_s = ping_id, ran_s
+
+    def ponged(self, ping_id: int, ran_s: float) -> bool:
+        """A pong came. Whether it is the one that was waited for."""
+        if ping_id != self._ping_id:
+            return False
+        self._ping_id = 0
+        self._round_trip_s = ran_s - self._pinged_s
+        return True
+
+    def take_round_trip_s(self, ran_s: float) -> float | None:
+        """Once a beat: what the last round trip took, or has taken by now; None where no ping was out."""
+        found, self._round_trip_s = self._round_trip_s, None
+        return ran_s - self._pinged_s if found is None and self._ping_id else found

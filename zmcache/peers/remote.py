@@ -19,7 +19,9 @@ from zmcache.core.wire import (
     FILLS,
     FIRST_ERROR,
     FORWARDED,
+    FROM_LOADER,
     GET,
+    IS_NONE,
     LEASED,
     LEASED_NONE,
     NO_SUCH_KEY,
@@ -29,6 +31,7 @@ from zmcache.core.wire import (
     Change,
 )
 from zmcache.errors import PeerUnavailable, ZmcacheError, from_code
+from zmcache.peers.background import Background
 from zmcache.peers.batch import Batch, undone
 from zmcache.peers.channel import Channel
 from zmcache.peers.mesh import ATTEMPTS, Mesh
@@ -41,7 +44,7 @@ _SPARES: Final = 2
 class _Errand:
     """One key's request, kept whole so that it can be asked again elsewhere; ``batch`` is the one it went with."""
 
-    __slots__ = ("batch", "change", "deadline_s", "flags", "given_up", "group", "on_answer", "trace")
+    __slots__ = ("batch", "change", "deadline_s", "flags", "given_up", "group", "looks", "on_answer", "trace")
 
     def __init__(
         self, group: str, change: Change, deadline_s: float, on_answer: Waiter, trace: str | None, flags: int
@@ -50,12 +53,21 @@ class _Errand:
         self.on_answer, self.trace, self.flags = on_answer, trace, flags
         self.batch: Batch | None = None
         self.given_up = False
+        self.looks = False
+        """It only looks whether a copy is there, since the owner is slow."""
 
 
 class RemotePeers:
-    """Asks over a mesh on behalf of node ``self_id``. ``clock`` is that of its groups: expiries are told by it."""
+    """Asks over a mesh on behalf of node ``self_id``. ``clock`` is that of its groups: expiries are told by it. ``on_short``: see `Background`."""
 
-    def __init__(self, mesh: Mesh, self_id: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        mesh: Mesh,
+        self_id: str,
+        clock: Callable[[], float] = time.monotonic,
+        on_short: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.background = Background(mesh.limits, on_short)
         self._clock = clock
         self._mesh = mesh
         self._self_id = self_id
@@ -141,11 +153,22 @@ class RemotePeers:
             if member.node_id == me or ((channel := mesh.channel_of(member.node_id)) is not None and channel.usable)
         ]
 
-    def copy(self, receiver: object, group: str, copy: Change, deadline_s: float, on_answer: Waiter) -> None:
+    def copy(
+        self,
+        receiver: object,
+        group: str,
+        copy: Change,
+        deadline_s: float,
+        on_answer: Waiter,
+        *,
+        background: bool = False,
+    ) -> None:
         """See `zmcache.copying.Holders`."""
         assert isinstance(receiver, Channel)
-        # Of nobody else, should this one fail: that is for who counts the copies.
-        self._send(_Errand(group, copy, deadline_s, on_answer, None, FORWARDED), receiver, attempt=ATTEMPTS)
+        waiter = self.background.waiter(receiver, copy, on_answer, background=background)
+        if waiter is not None:
+            # Of nobody else, should this one fail: that is for who counts the copies.
+            self._send(_Errand(group, copy, deadline_s, waiter, None, FORWARDED), receiver, attempt=ATTEMPTS)
 
     def ask_former(
         self, group: str, key: str, copies: int, window_s: float, deadline_s: float, on_answer: Waiter
@@ -184,7 +207,20 @@ class RemotePeers:
 
     def ask(self, group: str, key: str, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
         """See `zmcache.group.Peers`."""
-        return self._ask_owner(_Errand(group, Change(GET, key), deadline_s, on_answer, trace, FORWARDED))
+        errand = _Errand(group, Change(GET, key), deadline_s, on_answer, trace, FORWARDED)
+        owner = self._mesh.owner_channel(key)
+        if owner is not None and owner.usable and not owner.preferred:
+            channel = self._mesh.quicker(group, key)
+            if channel is not None:
+                # What is not there is asked of the owner: so a missing key is still loaded once, and by its owner.
+                errand.looks, errand.flags = True, FORWARDED | PEEK
+                self._send(errand, channel, attempt=ATTEMPTS)
+                return errand
+        return self._ask_owner(errand)
+
+    def _looked(self, errand: _Errand) -> None:
+        errand.looks, errand.flags = False, FORWARDED
+        self._ask_owner(errand)
 
     def change(self, group: str, change: Change, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
         """See `zmcache.group.Peers`."""
@@ -237,7 +273,12 @@ class RemotePeers:
         """From the channel."""
         now_s = self._clock()
         for errand, status, value, life_ms, token in batch.fill(answer):
-            if status >= FIRST_ERROR:
+            if errand.looks:
+                if status <= FROM_LOADER or status == IS_NONE:
+                    errand.on_answer(Outcome(value, status, math.inf if life_ms < 0 else now_s + life_ms / 1000))
+                elif not errand.given_up:
+                    self._looked(errand)
+            elif status >= FIRST_ERROR:
                 self._failed(batch, errand, from_code(status, str(value)), told=True)
             elif errand.given_up and status in (LEASED, LEASED_NONE):
                 # Granted to nobody, who was cancelled meanwhile: the next one is not to wait until its time is over.
@@ -255,6 +296,9 @@ class RemotePeers:
 
     def _failed(self, batch: Batch, errand: _Errand, error: ZmcacheError, *, told: bool = False) -> None:
         """``told``: the peer itself says so, and so has not done it."""
+        if errand.looks:
+            self._looked(errand)
+            return
         error = error if told else undone(batch, error)
         # A peer that says so itself is stopping: no answer either.
         if batch.attempt + 1 < ATTEMPTS and isinstance(error, PeerUnavailable):

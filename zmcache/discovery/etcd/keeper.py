@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable
 
-from zmcache.core.ring import Member
+from zmcache.core.ring import JOINING, SERVING, Member
 from zmcache.discovery.etcd.complaints import Complaints
 from zmcache.discovery.etcd.connection import Connection, EtcdError, WatchBatch
 from zmcache.discovery.etcd.contract import Settings, Sink, Update
@@ -141,8 +141,10 @@ class Keeper:
             return False
         members = {member.node_id: member for member in snapshot.members}
         if self.registration is not None:
-            # What was saved last may say that we are leaving.
-            members[self.registration.member.node_id] = self.registration.member
+            # What was saved last may say that we are leaving. That we join nobody can hear, who could hand anything over for it: the others
+            # have us in their lists as one that serves, if at all.
+            ours = self.registration.member
+            members[ours.node_id] = ours._replace(state=SERVING) if ours.state == JOINING else ours
         snapshot = snapshot._replace(members=tuple(members[node_id] for node_id in sorted(members)))
         self.view.delivered = snapshot
         self._sink.snapshot(snapshot)
