@@ -10,7 +10,9 @@ The floor plan, from the bottom; imports go strictly down:
     codecs/         what values are in a program, against bytes; tracing.py: the trace that a call belongs to
     deadlines.py    one coarse timer for all that waits
     cache/          the library that programs call, the same whatever is behind it
-    loading.py      calls of a loader under way; leasing.py: values that callers make; changing.py: what a set, a cas, an incr does
+    loading.py      calls of a loader under way; leasing.py: values that callers make; changing.py: what a set, a cas, an incr does;
+                    copying.py: who is sent a copy of it, and when it is acknowledged
+    peering.py      what a group asks of the other nodes; holding.py: what is held of a group
     group.py        the way of a request, numbered; calls.py: what an embedding program awaits
     loaders/        what a config names as a loader; transport/: frames over ZeroMQ or memory;
     discovery/      who the members are; config/: YAML to frozen structs

@@ -45,8 +45,9 @@ from zmcache.core.wire import (
 )
 from zmcache.deadlines import Deadlines
 from zmcache.errors import DeadlineExceeded, LifecycleError, PartialResult, ZmcacheError
-from zmcache.group import LocalGroup, Peers
+from zmcache.group import LocalGroup
 from zmcache.loading import Loader
+from zmcache.peering import Peers
 from zmcache.tracing import traceparent
 
 T = TypeVar("T")

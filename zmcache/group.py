@@ -23,27 +23,16 @@ A group knows no socket and no node: who owns what, and how to ask, is the `Peer
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
-import msgspec
-
-from zmcache.changing import Changing
-from zmcache.copying import Copying, Holders
-from zmcache.core.clearing import clear
 from zmcache.core.fallback import Fallback
-from zmcache.core.flight import Flight, Flights, Outcome, Waiter, failure
-from zmcache.core.hot import HotCache
-from zmcache.core.lives import Lives
+from zmcache.core.flight import Flight, Outcome, Waiter, failure
 from zmcache.core.marks import ABSENT, Held, Marked, marked, read_mark
 from zmcache.core.moving import moves
 from zmcache.core.settings import GroupSettings, GroupStatistics
-from zmcache.core.store import Store
-from zmcache.core.sweep import Sweep
-from zmcache.core.tidying import tidy
 from zmcache.core.tokens import token_of
 from zmcache.core.versions import Versions
 from zmcache.core.wire import (
@@ -60,7 +49,6 @@ from zmcache.core.wire import (
     GETS,
     INCR,
     IS_NONE,
-    KEPT,
     NO_SUCH_KEY,
     NOT_THERE,
     OFFER,
@@ -72,14 +60,9 @@ from zmcache.core.wire import (
     Limits,
 )
 from zmcache.errors import Busy, DeadlineExceeded, PeerUnavailable
-from zmcache.leasing import Leasing
+from zmcache.holding import HeldGroup
 from zmcache.loading import Loader, Loading
-
-# After a standstill. What lay in the sockets meanwhile is read within a fraction of it.
-_BACKLOG_S: Final = 1.0
-
-# All nodes have the latest ring by then.
-_RINGS_AGREE_S: Final = 1.0
+from zmcache.peering import Leavable, Peers
 
 # What a node does to its own store only when it is sure that no other was written to in its place.
 _WRITES: Final = frozenset({SET, ADD, CAS, TOUCH, INCR, DELETE})
@@ -88,57 +71,7 @@ _WRITES: Final = frozenset({SET, ADD, CAS, TOUCH, INCR, DELETE})
 _NO_CHANGE: Final = frozenset({GETS, FILL, PUT, RELEASE})
 
 
-class Leavable(Protocol):
-    """What a waiter has joined."""
-
-    def leave(self, waiter: Waiter) -> None:
-        """Stop waiting."""
-
-
-class Peers(Holders, Protocol):
-    """What a group needs to know of the other nodes."""
-
-    @property
-    def ring_token(self) -> object:
-        """Changes its identity whenever the ring changes."""
-
-    def is_ours(self, key: str) -> bool:
-        """Whether the ring gives ``key`` to this node."""
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether nobody joins."""
-
-    def stands_in(self, key: str) -> bool:
-        """Whether this node is the next owner of ``key``, the one that loads while the owner cannot be reached."""
-
-    def holds(self, key: str, copies: int) -> bool:
-        """Whether this node is one of the ``copies`` that are to hold ``key``, by the ring or by that of those who join."""
-
-    def is_in_charge(self, key: str, copies: int) -> bool:
-        """Whether it is one of those ``copies`` who hold ``key`` while some of them cannot be reached."""
-
-    def ask_former(
-        self, group: str, key: str, copies: int, window_s: float, deadline_s: float, on_answer: Waiter
-    ) -> bool:
-        """Where others may hold what is missing here, ask them, one after another, for what they have of ``key``: those who held it ``window_s``
-        ago, who may have been written to while this node was away, and its owners where it is none of this node's. False: nobody was asked.
-        """
-
-    def ask(self, group: str, key: str, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
-        """Get ``key`` from its owner or the owner's stand-in. `PeerUnavailable` in the outcome: nobody could be asked.
-
-        What is returned is for `give_up`.
-        """
-
-    def change(self, group: str, change: Change, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
-        """The same for any other request; one of kind GET is a look at what its owner holds, for an asker who fills."""
-
-    def give_up(self, asked: object) -> None:
-        """Nobody waits for this answer any more."""
-
-
-class LocalGroup:
+class LocalGroup(HeldGroup):
     """The algorithm. `zmcache.calls.Group` adds the awaitable calls; nodes serve the wire from here."""
 
     def __init__(
@@ -154,49 +87,12 @@ class LocalGroup:
         versions: Versions | None = None,
     ) -> None:
         """``versions``: the node's, one for all its groups; None: of its own."""
-        self.name = name
-        self.settings = settings
-        self.limits = limits
-        self._peers = peers
-        self.clock = self._clock = clock
-        self._loop = asyncio.get_running_loop()
-        hot_bytes = int(settings.budget_bytes * settings.hot_share)
-        self._store = Store(settings.budget_bytes - hot_bytes, settings.policy, settings.item_share)
-        self._hot = HotCache(hot_bytes, settings.hot_ttl_s)
-        self._lives = Lives(settings, random)
-        self._loads = Flights()
-        self._asks = Flights()
+        super().__init__(name, settings, limits, peers, random=random, clock=clock, versions=versions)
+        self._refreshes = 0
         self._fallback = Fallback(
             self._asks, self._load_instead,
             max_loads=settings.max_loads, clock=clock, call_later=self._loop.call_later,
         )  # fmt: skip
-        self._sweep = Sweep(self._store, self._stays, self._loop.call_later, clock, self._sweep_again)
-        self._versions = versions or Versions(name, time.time(), time.monotonic)
-        self._changing = Changing(name, self._store, self._lives, self._versions, clock)
-        self._copying = Copying(
-            name,
-            peers,
-            settings.copies,
-            settings.acks,
-            self._changing.renewed,
-            self._changing.remember,
-            self._loop.time,
-        )
-        self._copied = settings.copies > 1
-        if self._copied:
-            self._changing.remember_ended()
-        self._leasing = Leasing(
-            self,
-            beta=settings.refresh_beta,
-            max_leases=settings.max_queued,
-            random=random,
-            clock=clock,
-            loop_time=self._loop.time,
-            call_later=self._loop.call_later,
-        )
-        self._doubts = self._sets = self._deletes = self._refreshes = self._taken = self._refused = 0
-        self._backlog_until_s = -math.inf
-        self._sweeps_again = False
         self._loading = None if loader is None else Loading(
             loader,
             self._loaded,
@@ -207,14 +103,6 @@ class LocalGroup:
         )  # fmt: skip
 
     # -- steps 1 and 2 ---------------------------------------------------------------------------------------------
-
-    def get_local(self, keys: list[str], now_s: float) -> tuple[list[Held | None], list[float], list[int]]:
-        """What is held here (None: nothing), expiries on the monotonic clock, and the positions that hot copies filled.
-
-        About 0.3 us a key. What is no plain value (`zmcache.core.marks`) is for `found`.
-        """
-        values, expiries = self._store.get_many(keys, now_s)
-        return values, expiries, self._hot.fill(keys, values, expiries, now_s)
 
     def found(
         self, key: str, held: Held, expires_at_s: float, now_s: float, *, hot: bool, fills: bool = False
@@ -496,71 +384,6 @@ class LocalGroup:
         if not self._is_kept(key):
             self.let_go()
 
-    def change_local(self, change: Change) -> Outcome:
-        """Carry it out here."""
-        kind = change.kind
-        if kind == PUT:
-            return self._leasing.put(change)
-        if kind == RELEASE:
-            return self._leasing.release(change)
-        if kind == COPY:
-            return self._take_copy(change)
-        if kind == OFFER:
-            wanted = self._changing.wants(change.key, change.token)
-            return Outcome(None, DONE if wanted else KEPT, 0.0)
-        self._sets += kind != DELETE
-        self._deletes += kind == DELETE
-        outcome = self._changing.apply(change)
-        # A cas that came too late, say, is no reason for a fill to be lost.
-        if moves(kind, outcome.status):
-            self.fence(change.key)
-        return outcome
-
-    def clock_moved(self) -> None:
-        """For tests: the clock jumped ahead, and what waits by the loop's own time is to notice."""
-        self._leasing.look_all()
-
-    def lookup(self, key: str) -> tuple[Held, float] | None:
-        """For leases: what is held here of ``key`` now, and until when."""
-        return self._store.lookup(key, self._clock())
-
-    def keep(self, change: Change) -> Outcome:
-        """For leases: store what a caller has made."""
-        # No load that began before may store its result over it, and no hot copy stays; its own lease has ended.
-        self.fence(change.key)
-        return self._changing.keep(change)
-
-    def _take_copy(self, copy: Change) -> Outcome:
-        outcome = self._changing.take_copy(copy)
-        if outcome.status == DONE:
-            # No load that began before may store its result over it, no fill is to end with an older value, no hot copy stays.
-            self.fence(copy.key)
-            self._taken += 1
-            if not self._is_kept(copy.key):
-                # This node's ring may be the older one, or the sender's: if it is not to hold the key after a while either, it lets go.
-                self.let_go()
-        else:
-            self._refused += 1
-        return outcome
-
-    def _is_kept(self, key: str) -> bool:
-        """Whether this node is to hold ``key``, for itself or in the place of one who is away."""
-        copies = self.settings.copies
-        return self._peers.holds(key, copies) or self._peers.is_in_charge(key, copies)
-
-    def _stays(self, key: str) -> bool:
-        """Whether a sweep leaves ``key``: it is to be held here, or was written so lately that this node's ring may be the one that is behind."""
-        if self._is_kept(key):
-            return True
-        is_new = self._versions.age_s(self._store.version_of(key)) < _RINGS_AGREE_S
-        self._sweeps_again = self._sweeps_again or is_new
-        return is_new
-
-    def _sweep_again(self) -> None:
-        if self._sweeps_again:
-            self._sweeps_again = False
-            self._sweep.begin(_RINGS_AGREE_S)
-
     def _gets(
         self, key: str, waiter: Waiter, deadline_s: float, *, forwarded: bool, trace: str | None
     ) -> Leavable | None:
@@ -577,91 +400,7 @@ class LocalGroup:
             return None
         return _Joined(self.begin(key, told, deadline_s, forwarded=True, trace=trace), told)
 
-    def fence(self, key: str) -> None:
-        """No flight or fill that began before this moment stores its result, and no copy of the key stays."""
-        self._loads.fence(key)
-        self._asks.fence(key)
-        if len(self._leasing):
-            self._leasing.overtake(key)
-        if len(self._hot):
-            self._hot.delete(key, self._clock())
-
-    def clear(self, done: Callable[[], None]) -> None:
-        """Forget all that is here, in slices; then call ``done``. What is being loaded or filled meanwhile is not stored."""
-        self._loads.fence_all()
-        self._asks.fence_all()
-        self._leasing.clear()
-        self._changing.clear()
-        clear(self._hot, self._clock, self._loop.call_later, lambda: None)
-        clear(self._store, self._clock, self._loop.call_later, done)
-
-    # -- step 7 and housekeeping -----------------------------------------------------------------------------------
-
-    def ring_changed(self, *, lease_lost: bool = False) -> None:
-        """Who waits for a fill of what is another's now asks there. ``lease_lost``: others may have been written to in this node's place.
-
-        What is being loaded meanwhile is kept briefly: it may have been read before the set that this node did not hear of. What is not to
-        be held here any more stays until it has been handed over: whoever does that calls `let_go`.
-        """
-        self._doubts += lease_lost
-        self._sweep.stop()
-        self._leasing.ring_changed(self._peers.is_ours)
-
-    def let_go(self) -> None:
-        """In ``moved_ttl`` remove, in slices, what this node is not to hold then. Its life is not touched: if the ring gives it back it is whole."""
-        self._sweep.begin(self.settings.moved_ttl_s)
-
-    def stood_still(self) -> None:
-        """The node did not run for so long that others may have acknowledged writes in its place."""
-        self._backlog_until_s = self._clock() + _BACKLOG_S
-        self.ring_changed(lease_lost=True)
-
-    def take_used(self) -> list[str]:
-        """Some of the keys that were read here since the last time it was asked."""
-        return self._store.take_used()
-
-    def note_used(self, keys: list[str]) -> None:
-        """These keys are in use at their owner: what is held of them here is not to be evicted as if nobody wanted it."""
-        self._store.get_many(keys, self._clock())
-
-    # -- for handing over ------------------------------------------------------------------------------------------
-
-    @property
-    def copies(self) -> int:
-        """How many nodes are to hold each key."""
-        return self.settings.copies
-
-    def visit_held(self, cursor: int | None, limit: int) -> tuple[list[str], int | None]:
-        """The next keys that are held here, then those that are known to be deleted, and the cursor for the next call (None: that was all)."""
-        if cursor is None or cursor >= 0:
-            keys, after = self._store.visit(cursor, limit)
-            return keys, -1 if after is None else after
-        keys = self._changing.gone(-1 - cursor, limit)
-        after = cursor - len(keys) if keys else None
-        # What is held has been visited: a key that comes twice would cancel itself out in a digest.
-        now_s = self._clock()
-        return [key for key in keys if not self._store.contains(key, now_s)], after
-
-    def version_of(self, key: str) -> int:
-        """What is held here of ``key``, or known of its delete; 0: nothing."""
-        return self._changing.version_of(key)
-
-    def copy_of(self, key: str) -> Change | None:
-        """What is to be sent of ``key``; None: nothing."""
-        return self._changing.copy_of(key)
-
-    def resize(self, budget_bytes: int) -> None:
-        """Another budget from now on. To a smaller one the group comes down as it is tidied."""
-        self.settings = msgspec.structs.replace(self.settings, budget_bytes=budget_bytes)
-        hot_bytes = int(budget_bytes * self.settings.hot_share)
-        self._store.resize(budget_bytes - hot_bytes)
-        self._hot.resize(hot_bytes)
-
-    def tidy(self, until_s: float) -> bool:
-        """Free what has expired, and evict what a smaller budget has no room for, until about that time of the monotonic clock;
-        True when there is more.
-        """
-        return tidy((self._store, self._hot), self._clock, until_s)
+    # -- all together -----------------------------------------------------------------------------------------------
 
     def statistics(self) -> GroupStatistics:
         """A frozen snapshot."""

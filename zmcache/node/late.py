@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from zmcache.core.flight import Outcome, Waiter
 from zmcache.deadlines import Deadlines
-from zmcache.group import Leavable
+from zmcache.peering import Leavable
 
 Row: TypeAlias = tuple[int, Outcome]
 """A position in the request's keys, and what came of it."""

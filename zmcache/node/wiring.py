@@ -16,9 +16,9 @@ from zmcache.discovery.base import Discovery
 from zmcache.discovery.lastseen import LastSeen
 from zmcache.discovery.static import StaticDiscovery
 from zmcache.errors import ConfigError
-from zmcache.group import Peers
 from zmcache.loaders import import_loader, sql_loader
 from zmcache.loading import Loader
+from zmcache.peering import Peers
 from zmcache.transport.base import Transport
 from zmcache.transport.zeromq import ZmqTransport
 

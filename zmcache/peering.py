@@ -1,0 +1,59 @@
+"""What a group needs of the other nodes: who holds what, and how they are asked. Who knows of rings and sockets has it (`zmcache.peers.remote`)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from zmcache.copying import Holders
+from zmcache.core.flight import Waiter
+from zmcache.core.wire import Change
+
+
+class Leavable(Protocol):
+    """What a waiter has joined."""
+
+    def leave(self, waiter: Waiter) -> None:
+        """Stop waiting."""
+
+
+class Peers(Holders, Protocol):
+    """What a group needs to know of the other nodes."""
+
+    @property
+    def ring_token(self) -> object:
+        """Changes its identity whenever the ring changes."""
+
+    def is_ours(self, key: str) -> bool:
+        """Whether the ring gives ``key`` to this node."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nobody joins."""
+
+    def stands_in(self, key: str) -> bool:
+        """Whether this node is the next owner of ``key``, the one that loads while the owner cannot be reached."""
+
+    def holds(self, key: str, copies: int) -> bool:
+        """Whether this node is one of the ``copies`` that are to hold ``key``, by the ring or by that of those who join."""
+
+    def is_in_charge(self, key: str, copies: int) -> bool:
+        """Whether it is one of those ``copies`` who hold ``key`` while some of them cannot be reached."""
+
+    def ask_former(
+        self, group: str, key: str, copies: int, window_s: float, deadline_s: float, on_answer: Waiter
+    ) -> bool:
+        """Where others may hold what is missing here, ask them, one after another, for what they have of ``key``: those who held it ``window_s``
+        ago, who may have been written to while this node was away, and its owners where it is none of this node's. False: nobody was asked.
+        """
+
+    def ask(self, group: str, key: str, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
+        """Get ``key`` from its owner or the owner's stand-in. `PeerUnavailable` in the outcome: nobody could be asked.
+
+        What is returned is for `give_up`.
+        """
+
+    def change(self, group: str, change: Change, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
+        """The same for any other request; one of kind GET is a look at what its owner holds, for an asker who fills."""
+
+    def give_up(self, asked: object) -> None:
+        """Nobody waits for this answer any more."""
