@@ -8,7 +8,8 @@ STAMP := $(VENV)/.installed
 COVERAGE := $(BIN)/python -m coverage
 # Two at a time. Both have to find the same tests in the same order, and some are named after the members of sets.
 export PYTHONHASHSEED := 0
-QUICK_TESTS := -m pytest -n 2 -m "not slow"
+QUICK_TESTS := -m pytest -n 2 -m "not slow and not alone"
+LONE_TESTS := -m pytest -m "alone and not slow"
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all simulate check lint types imports coverage bench experiments faults format clean
@@ -32,9 +33,11 @@ demo: $(STAMP) ## Etcd, three nodes and a database; traffic while a node joins a
 	$(BIN)/python -m zmcache_loadgen.demo
 
 test: $(STAMP) ## The tests (under five minutes)
+	$(BIN)/python $(LONE_TESTS)
 	$(BIN)/python $(QUICK_TESTS)
 
 test-all: $(STAMP) ## All tests, those that take long included
+	$(BIN)/python $(LONE_TESTS)
 	$(BIN)/python $(QUICK_TESTS)
 	$(BIN)/python -m pytest -m slow
 
@@ -57,6 +60,7 @@ imports: $(STAMP)
 
 coverage: $(STAMP)
 	$(COVERAGE) erase
+	$(COVERAGE) run $(LONE_TESTS)
 	$(COVERAGE) run $(QUICK_TESTS)
 	$(COVERAGE) combine --quiet
 	$(COVERAGE) report

@@ -27,7 +27,6 @@ class Colour(Enum):
     RED = "red"
 
 
-@dataclass
 class NoData:
     """What no format has a place for; its name is the same in every process."""
 
@@ -38,6 +37,7 @@ class NoData:
 NO_DATA = NoData()
 
 
+@dataclass
 class User:
     name: str
     age: int

@@ -90,6 +90,7 @@ def test_a_generator_that_is_starved_marks_its_run_invalid() -> None:
     assert any("did not get the processor" in reason for reason in shown["bottlenecks"])
 
 
+@pytest.mark.alone
 def test_a_closed_loop_over_a_target_that_never_waits_is_the_generators_own_limit() -> None:
     workload = Synthetic(keys=10, distribution=Uniform())
     shown = uvloop.run(run(FillingTarget(), plan_of(workload, Closed(callers=4), duration_s=1.0)))
