@@ -16,6 +16,8 @@ Row: TypeAlias = tuple[bytes | None, int, int]
 """Value, status, remaining life in ms (below zero: for ever), as in an ANSWER."""
 Told: TypeAlias = tuple[bytes | None, int, int, int]
 """The same, and the token of the value or of the lease, where one was asked for."""
+GetDirectly: TypeAlias = Callable[[str, Duration | None], tuple[Row | None, Duration | None]]
+"""The row of a key, or None where it has to be asked for through the loop; and the timeout that is left for that."""
 
 
 CLOSED: Final = "it is closed: calls belong inside `async with zmcache.connect(...) as cache`"
@@ -38,6 +40,10 @@ class Raw(Protocol):
     @property
     def peek(self) -> Callable[[str, Duration | None], Awaitable[Row]]:
         """What there is of a key, for an asker who makes what is missing or stale."""
+
+    @property
+    def get_directly(self) -> GetDirectly | None:
+        """For threads that wait: a get that does without the loop; None where there is no such thing."""
 
     def forgo(self, key: str) -> None:
         """Who waited for ``get(key)`` or ``peek(key)`` was cancelled."""
@@ -72,6 +78,7 @@ class Closed:
         """See `Raw`, and so all others that are awaited."""
         raise LifecycleError(CLOSED)
 
+    get_directly = None
     peek = get_many = change = change_many = clear = get
 
     def forgo(self, key: str) -> None:

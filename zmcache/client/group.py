@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from zmcache.cache.raw import Told
 from zmcache.client.asking import Asking
 from zmcache.client.bulk import discard, found_in
+from zmcache.client.direct import DirectGets
 from zmcache.client.route import Route
 from zmcache.core.calls import Duration
 from zmcache.core.wire import FILL, FROM_LOADER, IS_NONE, Change, check_key
@@ -35,6 +36,7 @@ class ClientRaw:
         self._peeking = Asking(name, route, timeout_s, on_unreachable, fills=True)
         self.get = self._asking.ask
         self.peek = self._peeking.ask
+        self.get_directly = DirectGets(name, route, timeout_s).get
 
     def forgo(self, key: str) -> None:
         """See `Raw.forgo`."""

@@ -14,8 +14,17 @@ may be used from several threads. This package imports zmcache.core and zmcache.
 """
 
 from zmcache.codecs.base import Codec, Undecodable
-from zmcache.codecs.make import CODECS, make_codec, reads_counters
+from zmcache.codecs.make import CODECS, make_codec, reads_counters, serves_threads
 from zmcache.codecs.signed import pickle_codec
 from zmcache.codecs.tagged import MAX_VALUE_BYTES
 
-__all__ = ["CODECS", "MAX_VALUE_BYTES", "Codec", "Undecodable", "make_codec", "pickle_codec", "reads_counters"]
+__all__ = [
+    "CODECS",
+    "MAX_VALUE_BYTES",
+    "Codec",
+    "Undecodable",
+    "make_codec",
+    "pickle_codec",
+    "reads_counters",
+    "serves_threads",
+]

@@ -59,6 +59,12 @@ def reads_counters(codec: Codec[Any] | None) -> bool:
     return plain is None or plain.name == "json" or isinstance(plain, RawCodec | ForeignCodec)
 
 
+def serves_threads(codec: Codec[Any] | None) -> bool:
+    """Whether several threads may use it at once. All of these may; of a program's own codec nothing is known."""
+    plain = codec.codec if isinstance(codec, TaggedCodec) else codec
+    return not isinstance(plain, ForeignCodec)
+
+
 def _made(codec: object, key: bytes | None) -> Codec[Any]:
     match codec:
         case "raw":
