@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from eventually import eventually_blocking
 from processes import free_port
-from sync_worlds import WORLDS, in_threads, opened
+from sync_worlds import WORLDS, held, in_threads, opened, opened_with_loops
 
 import zmcache.sync
 from zmcache.errors import ConfigError, LifecycleError, PeerUnavailable
@@ -100,38 +100,51 @@ def test_closing_ends_the_calls_that_wait(kind: str) -> None:
         assert {type(error) for error in found} == {LifecycleError}
 
 
-def test_many_threads_that_call_while_it_closes_all_come_back() -> None:
+@pytest.mark.parametrize("kind", WORLDS)
+def test_many_threads_that_call_while_it_closes_all_come_back(kind: str) -> None:
     for _ in range(10):
-        cache = zmcache.sync.connect("mem://").open()
-        items = cache.group("items")
+        with opened(kind) as cache:
+            items = cache.group("items")
 
-        def run(n: int, cache: SyncCache = cache, items: Any = items) -> None:
-            if n == 0:
-                time.sleep(0.01)
-                cache.close()
-            while True:
-                items.get("k")
+            def run(n: int, cache: SyncCache = cache, items: Any = items) -> None:
+                if n == 0:
+                    time.sleep(0.01)
+                    cache.close()
+                while True:
+                    items.get("k")
 
-        assert {type(error) for error in in_threads(12, run)} == {LifecycleError}
+            assert {type(error) for error in in_threads(12, run)} == {LifecycleError}
 
 
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("kind", WORLDS)
 def test_an_interruption_cancels_the_call_and_leaves_the_client_usable(kind: str) -> None:
-    with opened(kind) as cache:
+    with opened_with_loops(kind) as (cache, loops):
         items = cache.group("items")
         items.set("k", b"1")
         bridge = cache._bridge
         for _ in range(5):
-            # The loop is kept from answering, so that the get waits.
-            gate, held = threading.Event(), threading.Event()
-            assert bridge.loop is not None
-            bridge.loop.call_soon_threadsafe(lambda gate=gate, held=held: (held.set(), gate.wait(10)))  # type: ignore[misc]
-            held.wait(10)
-            threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-            with pytest.raises(KeyboardInterrupt):
-                items.get("k")
-            gate.set()
+            # The loops are kept from answering, the client's and the node's, so that the get waits.
+            with held(*loops):
+                threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+                with pytest.raises(KeyboardInterrupt):
+                    items.get("k")
+            assert items.get("k") == b"1"
+        eventually_blocking(lambda: not bridge.active, lambda: bridge.active)
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("kind", WORLDS)
+def test_an_interruption_cancels_what_goes_through_the_loop_as_well(kind: str) -> None:
+    with opened_with_loops(kind) as (cache, loops):
+        items = cache.group("items")
+        items.set("k", b"1")
+        bridge = cache._bridge
+        for _ in range(3):
+            with held(loops[0]):
+                threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+                with pytest.raises(KeyboardInterrupt):
+                    items.fetch("k")
             assert items.get("k") == b"1"
         eventually_blocking(lambda: not bridge.active, lambda: bridge.active)
 
