@@ -251,3 +251,30 @@ def test_a_program_that_never_closes_ends_all_the_same(kind: str) -> None:
             capture_output=True, text=True, timeout=20, check=False, env={**os.environ, "PYTHONPATH": os.getcwd()},
         )  # fmt: skip
         assert (done.returncode, done.stdout, done.stderr) == (0, "ends\n", "")
+
+
+def test_at_the_end_of_a_program_the_loop_stands_still_and_no_exit_handler_hangs() -> None:
+    program = (
+        "import atexit, threading\n"
+        "def last():\n"  # registered first
+        "    ran = threading.Event()\n"
+        "    cache._bridge.loop.call_soon_threadsafe(ran.set)\n"
+        "    print('runs', ran.wait(0.2))\n"
+        "    try: items.get('k')\n"
+        "    except zmcache.errors.LifecycleError as error: print(error)\n"
+        "    cache.close()\n"
+        "    print(closed._bridge._ended)\n"
+        "atexit.register(last)\n"
+        "import zmcache.sync, zmcache.errors\n"
+        "cache, closed = zmcache.sync.connect('mem://').open(), zmcache.sync.connect('mem://').open()\n"
+        "items = cache.group('items')\n"
+        "items.set('k', b'1')\n"
+        "atexit.register(closed.close)\n"
+        "atexit.register(lambda: print(items.get('k')))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        capture_output=True, text=True, timeout=20, check=False, env={**os.environ, "PYTHONPATH": os.getcwd()},
+    )  # fmt: skip
+    expected = "b'1'\nruns False\nthe program is ending\nTrue\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")

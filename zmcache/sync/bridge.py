@@ -33,6 +33,7 @@ import uvloop
 
 from zmcache.errors import LifecycleError
 from zmcache.sync.call import Call, Outcome, Work
+from zmcache.sync.exiting import stop_with_the_program
 from zmcache.sync.line import Line
 
 P = ParamSpec("P")
@@ -54,6 +55,8 @@ class Bridge:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.active: set[Call] = set()
         self.line = Line()
+        self.frozen = False
+        """Whether the program ends, and the loop stands still for ever (`zmcache.sync.exiting`)."""
         self.pid = os.getpid()
         self._ident = 0
         self._main_ident = threading.main_thread().ident
@@ -78,6 +81,7 @@ class Bridge:
         running = threading.Event()
         self._thread = threading.Thread(target=self._main, args=(running,), name="zmcache sync", daemon=True)
         self._thread.start()
+        stop_with_the_program(self)
         running.wait()
         if self._failure is not None:
             raise self._failure
@@ -90,7 +94,7 @@ class Bridge:
         self.check(closed=False)
         with self._stopping:
             self._closed = True
-            if self._thread is None or self._ended:
+            if self._thread is None or self._ended or self.frozen:
                 return
             try:
                 if last is not None:
@@ -108,6 +112,9 @@ class Bridge:
             raise LifecycleError("it was called from its own thread, which would wait for itself")
         if closed and self._closed:
             raise LifecycleError(_CLOSED)
+        # In other threads there is nobody left to tell: they wait, as daemons do at the end.
+        if closed and self.frozen and get_ident() == self._main_ident:
+            raise LifecycleError("the program is ending")
 
     def run(self, function: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
         """What ``function`` gives, awaited by the loop."""
@@ -136,7 +143,7 @@ class Bridge:
 
     def wait(self, call: Call) -> Any:
         """Hand a call over and wait for its end. Raises what it raises; an interruption of this thread cancels it."""
-        if self.pid != os.getpid() or get_ident() == self._ident or self._closed:
+        if self.pid != os.getpid() or get_ident() == self._ident or self._closed or self.frozen:
             self.check()
         if self._thread is None:
             raise LifecycleError("it is not open: use it inside `with zmcache.sync.connect(...) as cache`")
