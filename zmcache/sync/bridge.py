@@ -20,7 +20,6 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import time
 from _thread import get_ident
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -41,9 +40,6 @@ R = TypeVar("R")
 
 # Fills in the background wait for databases; as many as these at once are what a pool of connections usually has to spare.
 BACKGROUND_THREADS: Final = 8
-# To step aside for longer than this means that a thread computes, which then is not stepped aside for each time: it would take its turn twice.
-_CROWDED_S: Final = 0.001
-_CROWDED_FOR_S: Final = 0.1
 
 _CLOSED: Final = "it is closed: calls belong inside `with zmcache.sync.connect(...) as cache`"
 
@@ -60,7 +56,6 @@ class Bridge:
         self.pid = os.getpid()
         self._ident = 0
         self._main_ident = threading.main_thread().ident
-        self._crowded_until_s = 0.0
         self._closed = self._ended = False
         self._woken = False
         self._pending: deque[Callable[[], object]] = deque()
@@ -220,9 +215,7 @@ class Bridge:
             run()
 
     def _drain(self) -> None:
-        if self.line.let_go_since > 1:
-            self._step_aside()
-        self.line.let_go_since = 0
+        self.line.step_aside()
         self._woken = False
         pending = self._pending
         try:
@@ -231,14 +224,6 @@ class Bridge:
         finally:
             if pending:  # something raised that never should: the others go on
                 self._wake()
-
-    def _step_aside(self) -> None:
-        began_s = time.monotonic()
-        if began_s >= self._crowded_until_s:
-            time.sleep(0)
-            ended_s = time.monotonic()
-            if ended_s - began_s > _CROWDED_S:
-                self._crowded_until_s = ended_s + _CROWDED_FOR_S
 
     def _main(self, running: threading.Event) -> None:
         self._ident = get_ident()
