@@ -7,7 +7,9 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
+
+from eventually import eventually_blocking
 
 import zmcache.sync
 from zmcache.config import parse_node
@@ -23,9 +25,14 @@ groups:
 """
 
 
+class NodeInAThread(NamedTuple):
+    address: str
+    loop: asyncio.AbstractEventLoop
+
+
 @contextlib.contextmanager
-def node_in_a_thread() -> Iterator[str]:
-    """The address of a node that serves the group ``items``, without a loader."""
+def node_in_a_thread() -> Iterator[NodeInAThread]:
+    """A node that serves the group ``items``, without a loader."""
     serves: Future[str] = Future()
     loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
@@ -45,7 +52,7 @@ def node_in_a_thread() -> Iterator[str]:
     thread = threading.Thread(target=lambda: asyncio.run(serve()), name="a node")
     thread.start()
     try:
-        yield serves.result(10)
+        yield NodeInAThread(serves.result(10), loops[0][0])
     finally:
         for loop, stop in loops:
             loop.call_soon_threadsafe(stop.set)
@@ -53,11 +60,47 @@ def node_in_a_thread() -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def opened_with_loops(
+    kind: str, **options: Any
+) -> Iterator[tuple[zmcache.sync.SyncCache, list[asyncio.AbstractEventLoop]]]:
+    """A connection to a fresh cache of that kind, and every loop that has a part in answering it."""
+    with contextlib.ExitStack() as stack:
+        node = None if kind == "mem" else stack.enter_context(node_in_a_thread())
+        cache = stack.enter_context(zmcache.sync.connect("mem://" if node is None else node.address, **options))
+        assert cache._bridge.loop is not None
+        yield cache, [cache._bridge.loop] + ([] if node is None else [node.loop])
+
+
+@contextlib.contextmanager
 def opened(kind: str, **options: Any) -> Iterator[zmcache.sync.SyncCache]:
     """A connection to a fresh cache of that kind."""
-    with contextlib.ExitStack() as stack:
-        address = "mem://" if kind == "mem" else stack.enter_context(node_in_a_thread())
-        yield stack.enter_context(zmcache.sync.connect(address, **options))
+    with opened_with_loops(kind, **options) as (cache, _):
+        yield cache
+
+
+@contextlib.contextmanager
+def held(*loops: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """These do nothing meanwhile."""
+    leave = threading.Event()
+    try:
+        for loop in loops:
+            stands = threading.Event()
+            loop.call_soon_threadsafe(lambda stands=stands: (stands.set(), leave.wait(10)))  # type: ignore[misc]
+            assert stands.wait(10)
+        yield
+    finally:
+        leave.set()
+
+
+def wait_direct(items: Any, key: str = "k") -> None:
+    """Until lone gets of ``items`` ask their node by themselves. They begin to once one has been made."""
+
+    def is_direct() -> bool:
+        items.get(key)
+        channel = items._raw.behind._asking._channel(key)
+        return channel.direct is not None and channel.direct._connection.is_connected()
+
+    eventually_blocking(is_direct, lambda: items)
 
 
 def in_threads(count: int, run: Callable[[int], R], *, within_s: float = 30.0) -> list[R | BaseException]:

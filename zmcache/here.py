@@ -41,6 +41,8 @@ class Here:
         outcome = (await self._group.outcomes([key], self._timeout(timeout)))[0]
         return self._row(outcome)
 
+    get_directly = None
+
     async def peek(self, key: str, timeout: Duration | None) -> Row:
         """See `Raw.peek`."""
         self._group.check_loop()

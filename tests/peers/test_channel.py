@@ -255,6 +255,23 @@ def test_a_peer_that_answers_with_garbage_is_left_alone_for_longer_each_time_unt
     bench_test(test)
 
 
+def test_bad_answers_with_a_good_one_past_the_loop_between_them_are_forgiven() -> None:
+    async def test(bench: Bench) -> None:
+        fake = bench.node()
+        fake.handle = garbage(fake)
+        for n in range(1, 2 * BAD_ANSWERS):
+            bench.ask(f"bad-{n}")
+            await eventually(lambda n=n: bench.channel.garbage == n)  # type: ignore[misc]
+            assert bench.channel.in_doubt
+            if n % (BAD_ANSWERS - 1) == 0:
+                bench.channel.on_good_answer()
+                assert not bench.channel.in_doubt
+        await asyncio.sleep(2 * JUDGED_AFTER_S)
+        assert bench.channel.state is State.UP
+
+    bench_test(test)
+
+
 def test_what_cannot_be_read_is_no_sign_of_life() -> None:
     async def test(bench: Bench) -> None:
         fake = bench.node()

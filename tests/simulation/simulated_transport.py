@@ -180,6 +180,9 @@ class SimulatedTransport:
         self._ends.append(listener)
         return listener
 
+    def connect_blocking(self, endpoint: str) -> None:
+        """Frames travel by the simulation's loop alone."""
+
     def statistics(self) -> TransportStatistics:
         return TransportStatistics(0, 0, {}, 0, 0, 0)
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from eventually import eventually_blocking
 from processes import free_port
-from sync_worlds import WORLDS, in_threads, opened
+from sync_worlds import WORLDS, held, in_threads, opened, opened_with_loops
 
 import zmcache.sync
 from zmcache.errors import ConfigError, LifecycleError, PeerUnavailable
@@ -142,38 +142,51 @@ def test_closing_ends_the_calls_that_wait(kind: str) -> None:
         assert {type(error) for error in found} == {LifecycleError}
 
 
-def test_many_threads_that_call_while_it_closes_all_come_back() -> None:
+@pytest.mark.parametrize("kind", WORLDS)
+def test_many_threads_that_call_while_it_closes_all_come_back(kind: str) -> None:
     for _ in range(10):
-        cache = zmcache.sync.connect("mem://").open()
-        items = cache.group("items")
+        with opened(kind) as cache:
+            items = cache.group("items")
 
-        def run(n: int, cache: SyncCache = cache, items: Any = items) -> None:
-            if n == 0:
-                time.sleep(0.01)
-                cache.close()
-            while True:
-                items.get("k")
+            def run(n: int, cache: SyncCache = cache, items: Any = items) -> None:
+                if n == 0:
+                    time.sleep(0.01)
+                    cache.close()
+                while True:
+                    items.get("k")
 
-        assert {type(error) for error in in_threads(12, run)} == {LifecycleError}
+            assert {type(error) for error in in_threads(12, run)} == {LifecycleError}
 
 
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("kind", WORLDS)
 def test_an_interruption_cancels_the_call_and_leaves_the_client_usable(kind: str) -> None:
-    with opened(kind) as cache:
+    with opened_with_loops(kind) as (cache, loops):
         items = cache.group("items")
         items.set("k", b"1")
         bridge = cache._bridge
         for _ in range(5):
-            # The loop is kept from answering, so that the get waits.
-            gate, held = threading.Event(), threading.Event()
-            assert bridge.loop is not None
-            bridge.loop.call_soon_threadsafe(lambda gate=gate, held=held: (held.set(), gate.wait(10)))  # type: ignore[misc]
-            held.wait(10)
-            threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-            with pytest.raises(KeyboardInterrupt):
-                items.get("k")
-            gate.set()
+            # The loops are kept from answering, the client's and the node's, so that the get waits.
+            with held(*loops):
+                threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+                with pytest.raises(KeyboardInterrupt):
+                    items.get("k")
+            assert items.get("k") == b"1"
+        eventually_blocking(lambda: not bridge.active, lambda: bridge.active)
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("kind", WORLDS)
+def test_an_interruption_cancels_what_goes_through_the_loop_as_well(kind: str) -> None:
+    with opened_with_loops(kind) as (cache, loops):
+        items = cache.group("items")
+        items.set("k", b"1")
+        bridge = cache._bridge
+        for _ in range(3):
+            with held(loops[0]):
+                threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+                with pytest.raises(KeyboardInterrupt):
+                    items.fetch("k")
             assert items.get("k") == b"1"
         eventually_blocking(lambda: not bridge.active, lambda: bridge.active)
 
@@ -280,3 +293,30 @@ def test_a_program_that_never_closes_ends_all_the_same(kind: str) -> None:
             capture_output=True, text=True, timeout=20, check=False, env={**os.environ, "PYTHONPATH": os.getcwd()},
         )  # fmt: skip
         assert (done.returncode, done.stdout, done.stderr) == (0, "ends\n", "")
+
+
+def test_at_the_end_of_a_program_the_loop_stands_still_and_no_exit_handler_hangs() -> None:
+    program = (
+        "import atexit, threading\n"
+        "def last():\n"  # registered first
+        "    ran = threading.Event()\n"
+        "    cache._bridge.loop.call_soon_threadsafe(ran.set)\n"
+        "    print('runs', ran.wait(0.2))\n"
+        "    try: items.get('k')\n"
+        "    except zmcache.errors.LifecycleError as error: print(error)\n"
+        "    cache.close()\n"
+        "    print(closed._bridge._ended)\n"
+        "atexit.register(last)\n"
+        "import zmcache.sync, zmcache.errors\n"
+        "cache, closed = zmcache.sync.connect('mem://').open(), zmcache.sync.connect('mem://').open()\n"
+        "items = cache.group('items')\n"
+        "items.set('k', b'1')\n"
+        "atexit.register(closed.close)\n"
+        "atexit.register(lambda: print(items.get('k')))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        capture_output=True, text=True, timeout=20, check=False, env={**os.environ, "PYTHONPATH": os.getcwd()},
+    )  # fmt: skip
+    expected = "b'1'\nruns False\nthe program is ending\nTrue\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")

@@ -17,6 +17,8 @@ Row: TypeAlias = tuple[bytes | None, int, int]
 """Value, status, remaining life in ms (below zero: for ever), as in an ANSWER."""
 Told: TypeAlias = tuple[bytes | None, int, int, int]
 """The same, and the token of the value or of the lease, where one was asked for."""
+GetDirectly: TypeAlias = Callable[[str, Duration | None], tuple[Row | None, Duration | None]]
+"""The row of a key, or None where it has to be asked for through the loop; and the timeout that is left for that."""
 
 
 NOT_OPEN: Final = "it is not open: use it inside `async with zmcache.connect(...) as cache`"
@@ -42,6 +44,10 @@ class Raw(Protocol):
     @property
     def peek(self) -> Callable[[str, Duration | None], Awaitable[Row]]:
         """What there is of a key, for an asker who makes what is missing or stale."""
+
+    @property
+    def get_directly(self) -> GetDirectly | None:
+        """For threads that wait: a get that does without the loop; None where there is no such thing."""
 
     def forgo(self, key: str) -> None:
         """Who waited for ``get(key)`` or ``peek(key)`` was cancelled."""

@@ -12,6 +12,7 @@ from zmcache.cache.lanes import get_in_lanes, in_lanes, keys_at_once, parts_of, 
 from zmcache.cache.raw import Told
 from zmcache.client.asking import Asking
 from zmcache.client.bulk import Flight, discard, found_in
+from zmcache.client.direct import DirectGets
 from zmcache.client.route import Route
 from zmcache.core.calls import Duration, many_keys
 from zmcache.core.wire import FILL, FROM_LOADER, GETS, IS_NONE, Change, check_key
@@ -44,6 +45,7 @@ class ClientRaw:
         self._peeking = Asking(name, route, timeout_s, on_unreachable, fills=True)
         self.get = self._asking.ask
         self.peek = self._peeking.ask
+        self.get_directly = DirectGets(name, route, timeout_s).get
 
     def forgo(self, key: str) -> None:
         """See `Raw.forgo`."""

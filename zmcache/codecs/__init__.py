@@ -14,7 +14,7 @@ may be used from several threads. This package imports zmcache.core and zmcache.
 """
 
 from zmcache.codecs.base import Codec, Undecodable
-from zmcache.codecs.make import CODECS, make_codec, reader_of, reads_counters
+from zmcache.codecs.make import CODECS, make_codec, reader_of, reads_counters, serves_threads
 from zmcache.codecs.signed import pickle_codec
 from zmcache.codecs.tagged import MAX_VALUE_BYTES
 
@@ -27,4 +27,5 @@ __all__ = [
     "pickle_codec",
     "reader_of",
     "reads_counters",
+    "serves_threads",
 ]

@@ -69,6 +69,12 @@ def reader_of(codec: Codec[T]) -> Callable[[bytes], T]:
     return codec.reader() if isinstance(codec, TaggedCodec) else codec.decode
 
 
+def serves_threads(codec: Codec[Any] | None) -> bool:
+    """Whether several threads may use it at once. All of these may; of a program's own codec nothing is known."""
+    plain = codec.codec if isinstance(codec, TaggedCodec) else codec
+    return not isinstance(plain, ForeignCodec)
+
+
 def _made(codec: object, key: bytes | None) -> Codec[Any]:
     match codec:
         case "raw":

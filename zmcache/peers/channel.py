@@ -20,6 +20,7 @@ from zmcache.core.ring import Epoch
 from zmcache.deadlines import Deadlines
 from zmcache.errors import (
     Busy,
+    ConfigError,
     DeadlineExceeded,
     LifecycleError,
     PeerUnavailable,
@@ -29,6 +30,7 @@ from zmcache.errors import (
     from_code,
 )
 from zmcache.peers.batch import Batch, Consumer, remaining_ms
+from zmcache.peers.direct import Direct
 from zmcache.peers.flow import WAITING_TIMES, Flow
 from zmcache.peers.health import State
 from zmcache.peers.link import Link
@@ -90,6 +92,8 @@ class Channel(Link):
         self._sends_soon = False
         self._pending: dict[int, Batch | asyncio.Future[wire.Reply]] = {}
         self._trust = Trust()
+        self.direct: Direct | None = None
+        """For threads; None until one wishes for it (`open_direct`), and whenever the peer is not up."""
         self._forgone: dict[Batch, list[object]] = {}
 
     # -- asking ----------------------------------------------------------------------------------------------------
@@ -279,6 +283,38 @@ class Channel(Link):
 
     # -- the connection --------------------------------------------------------------------------------------------
 
+    def _become(self, state: State) -> None:
+        super()._become(state)
+        if self.direct is not None and state is not State.UP:
+            self.direct.close()
+            self.direct = None
+
+    def open_direct(self, old: Direct | None = None) -> None:
+        """Make a direct way to the peer, in the place of ``old``: no effect where another is there by now, or the peer is not up."""
+        if self.state is not State.UP or self.direct is not old:
+            return
+        if old is not None:
+            old.close()
+        connection = None
+        try:
+            connection = self._transport.connect_blocking(self.endpoint)
+        except ConfigError as error:
+            _log.debug("no second connection to %s: %s", self._where, error)
+        self.direct = Direct(self, connection, self._loop)
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it makes a difference to say that an answer could be read."""
+        return self._trust.in_doubt
+
+    def on_good_answer(self) -> None:
+        """One that was asked for past the loop could be read: where threads ask one by one, none may come to the loop for long."""
+        self._trust.good()
+
+    def on_other_epoch(self, epoch: Epoch) -> None:
+        """An answer carried another epoch than this channel's."""
+        self._on_epoch(self, epoch)
+
     def _begin_anew(self) -> None:
         self._trust = Trust()
 
@@ -325,7 +361,7 @@ class Channel(Link):
             else:
                 waiting.set_result(reply)  # type: ignore[arg-type]  # requests never come this way; a wrong kind is the asker's to refuse
         if reply.revision != self.epoch.revision or reply.digest != self.epoch.digest:
-            self._on_epoch(self, Epoch(reply.revision, reply.digest))
+            self.on_other_epoch(Epoch(reply.revision, reply.digest))
 
     def _answer_batch(self, batch: Batch, reply: wire.Message) -> None:
         if self._pauses is not None:

@@ -6,10 +6,12 @@
 
 door.py         a connection, and the groups in it
 group.py        the calls on one group; cached.py: the decorator
-bridge.py       from threads that wait to the loop that works, and back
+bridge.py       from threads that wait to the loop that works, and back; call.py: one call; line.py: how threads are let go;
+                exiting.py: what becomes of the loop when the program ends
 documenting.py  the words of the asynchronous calls, for these
 
-All I/O is done by one event loop in a thread of the connection's own; functions that make values run in the thread that waits for them.
+I/O is done by one event loop in a thread of the connection's own; a get that is alone asks its node by itself. Functions that make values run in
+the thread that waits for them.
 """
 
 from __future__ import annotations

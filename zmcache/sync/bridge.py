@@ -3,16 +3,16 @@
 The way of a call:
 
 1. The calling thread puts it into a deque, and wakes the loop unless somebody has done so already: one wake-up serves all that came meanwhile.
-   Then it waits for the call's lock, which is held from the start.
+   Then it waits for the call's lock, which is held from the start (`zmcache.sync.call`).
 2. The loop begins it in the caller's context (so that its trace and the fills that it stands in go with it). What gives a plain future costs
    no task.
-3. The loop notes the result and frees the lock. Only the loop ever frees it.
+3. The loop notes the result and frees the lock; where many end at once their threads go one after the other (`zmcache.sync.line`). Before it
+   begins what has come since, it steps aside once, so that the threads that it has just let go can add what they ask next: what they ask then
+   travels together.
 
-A function that makes a value goes the other way: the loop hands it to the thread that waits for its result (`Call.lend`), which runs it and
-waits on. Where that thread does not wait, because it has its stale value or was interrupted, one of a few threads for the background does.
-
-A lock for each call, not for each thread: making one takes less time than looking up the thread's own, and who was interrupted leaves behind
-nothing that the next call could trip over.
+All of the loop's work is done by the one thread, and never by a caller's, although that would save both changes of thread: signals interrupt the
+main thread, and some programs interrupt others, between any two lines of Python, and what the loop is doing for others then would be half done.
+A get that is alone (`is_alone`) need not come this way at all: where it can, it asks its node by itself (`zmcache.peers.direct`).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from _thread import allocate_lock, get_ident
+from _thread import get_ident
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextvars import Context, copy_context
+from contextvars import Context
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, Final, ParamSpec, TypeVar, cast
@@ -31,131 +31,17 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 import uvloop
 
 from zmcache.errors import LifecycleError
+from zmcache.sync.call import Call, Ended, Outcome, Work
+from zmcache.sync.exiting import stop_with_the_program
+from zmcache.sync.line import Line
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Work = Callable[[], Any]
-Outcome = tuple[Any, Exception | None]
 
 # Fills in the background wait for databases; as many as these at once are what a pool of connections usually has to spare.
 BACKGROUND_THREADS: Final = 8
 
 _CLOSED: Final = "it is closed: calls belong inside `with zmcache.sync.connect(...) as cache`"
-
-
-class Ended(Exception):
-    """What is no `Exception`, such as SystemExit, raised by a function that makes a value: on the loop it would end all calls."""
-
-    def __init__(self, what: BaseException) -> None:
-        super().__init__(f"{type(what).__name__}: {what}")
-        self.what = what
-
-
-class Call:
-    """One call, from the thread that waits for it to the loop and back. ``begin`` is called on the loop."""
-
-    __slots__ = (
-        "begin",
-        "bridge",
-        "context",
-        "done",
-        "error",
-        "finish",
-        "future",
-        "lock",
-        "on_cancel",
-        "result",
-        "work",
-    )
-
-    def __init__(
-        self, bridge: Bridge, begin: Callable[[], object], finish: Callable[[asyncio.Future[Any]], object] | None = None
-    ) -> None:
-        """``finish`` makes the result of the future that ``begin`` gave, on the loop as well."""
-        self.bridge = bridge
-        self.begin = begin
-        self.finish = finish
-        self.context: Context = copy_context()
-        self.done = False
-        self.result: Any = None
-        self.error: BaseException | None = None
-        self.future: asyncio.Future[Any] | None = None
-        self.work: tuple[Work, asyncio.Future[Outcome]] | None = None
-        self.on_cancel: Callable[[], None] | None = None
-        self.lock = allocate_lock()
-        self.lock.acquire()
-
-    def __call__(self) -> None:
-        """Begin, on the loop."""
-        if self.done:
-            return
-        bridge = self.bridge
-        bridge.active.add(self)
-        try:
-            begun = self.context.run(self.begin)
-            if asyncio.iscoroutine(begun):
-                assert bridge.loop is not None
-                begun = bridge.loop.create_task(begun, context=self.context)
-            if asyncio.isfuture(begun):
-                self.future = begun
-                begun.add_done_callback(self._on_done, context=self.context)
-                return
-        except Exception as error:
-            self.end(None, error)
-        else:
-            self.end(begun, None)
-
-    def _on_done(self, future: asyncio.Future[Any]) -> None:
-        try:
-            result = future.result() if self.finish is None else self.finish(future)
-        except asyncio.CancelledError:
-            self.end(None, LifecycleError("it was closed while the call was under way"))
-        except BaseException as error:
-            self.end(None, error.what if isinstance(error, Ended) else error)
-        else:
-            self.end(result, None)
-
-    def end(self, result: object, error: BaseException | None) -> None:
-        """Let the thread go, on the loop. What comes after the first time is nothing."""
-        if self.done:
-            return
-        self.result, self.error, self.done = result, error, True
-        self.bridge.active.discard(self)
-        # Free where the thread was handed work and has not come for it yet: then it finds that all is done.
-        if self.lock.locked():
-            self.lock.release()
-
-    def abandon(self) -> None:
-        """Its thread has left, on the loop: nobody wants the result. Work that it left lying is for the background, if others wait for that."""
-        self.done = True
-        self.bridge.active.discard(self)
-        future = self.future
-        if future is None or future.done():
-            return
-        future.add_done_callback(lambda _: self._work_elsewhere())
-        future.cancel()
-        if self.on_cancel is not None:
-            self.on_cancel()
-
-    def _work_elsewhere(self) -> None:
-        work, self.work = self.work, None
-        if work is not None and not work[1].done():
-            self.bridge.in_background(*work, self.context)
-
-    async def lend(self, work: Work) -> Any:
-        """Run ``work`` in the thread that waits for this call, or in the background where none does."""
-        bridge = self.bridge
-        assert bridge.loop is not None
-        outcome: asyncio.Future[Outcome] = bridge.loop.create_future()
-        if self.done or self.future is None or self.future.done():
-            bridge.in_background(work, outcome, self.context)
-        else:
-            self.work = (work, outcome)
-            self.lock.release()
-        value, error = await outcome
-        if error is not None:
-            raise error
-        return value
 
 
 class Bridge:
@@ -164,8 +50,12 @@ class Bridge:
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.active: set[Call] = set()
-        self._pid = os.getpid()
+        self.line = Line()
+        self.frozen = False
+        """Whether the program ends, and the loop stands still for ever (`zmcache.sync.exiting`)."""
+        self.pid = os.getpid()
         self._ident = 0
+        self._main_ident = threading.main_thread().ident
         self._closed = self._ended = False
         self._woken = False
         self._pending: deque[Callable[[], object]] = deque()
@@ -181,13 +71,15 @@ class Bridge:
     def start(self) -> None:
         """Start the thread, and return when its loop runs. Raises `LifecycleError` the second time."""
         if self._thread is None:
-            self._pid = os.getpid()  # made before a server forks, and opened in each of its processes
+            # Made before a server forks, and opened in each of its processes, whose main thread may be another.
+            self.pid, self._main_ident = os.getpid(), threading.main_thread().ident
         self.check()
         if self._thread is not None:
             raise LifecycleError("a connection is opened once; make another")
         running = threading.Event()
         self._thread = threading.Thread(target=self._main, args=(running,), name="zmcache sync", daemon=True)
         self._thread.start()
+        stop_with_the_program(self)
         running.wait()
         if self._failure is not None:
             raise self._failure
@@ -205,7 +97,7 @@ class Bridge:
         self.check(closed=False)
         with self._stopping:
             self._closed = True
-            if self._thread is None or self._ended:
+            if self._thread is None or self._ended or self.frozen:
                 return
             try:
                 if last is not None:
@@ -217,12 +109,15 @@ class Bridge:
 
     def check(self, *, closed: bool = True) -> None:
         """Raises `LifecycleError` where no call can be made: after a fork, in its own thread, or, if asked for, once it is closed."""
-        if self._pid != os.getpid():
+        if self.pid != os.getpid():
             raise LifecycleError("it was made before a fork; each process needs a connection of its own")
         if get_ident() == self._ident:
             raise LifecycleError("it was called from its own thread, which would wait for itself")
         if closed and self._closed:
             raise LifecycleError(_CLOSED)
+        # In other threads there is nobody left to tell: they wait, as daemons do at the end.
+        if closed and self.frozen and get_ident() == self._main_ident:
+            raise LifecycleError("the program is ending")
 
     def run(self, function: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
         """What ``function`` gives, awaited by the loop."""
@@ -235,11 +130,23 @@ class Bridge:
     def run_lending(self, begin: Callable[[Call], Awaitable[R]]) -> R:
         """The same for what may hand work back to this thread: ``begin`` is given the call, to `Call.lend` by."""
         call = Call(self, lambda: begin(call))
+        call.in_line = False  # it may be at its work when its turn comes
         return cast(R, self.wait(call))
+
+    def is_alone(self) -> bool:
+        """Whether a call could be made now, and nothing else is under way: about 0.2 us. What has changed by the next line does no harm."""
+        return (
+            not self.active
+            and not self._pending
+            and not self._closed
+            and self._thread is not None
+            and get_ident() != self._ident
+            and os.getpid() == self.pid
+        )
 
     def wait(self, call: Call) -> Any:
         """Hand a call over and wait for its end. Raises what it raises; an interruption of this thread cancels it."""
-        if self._pid != os.getpid() or get_ident() == self._ident or self._closed:
+        if self.pid != os.getpid() or get_ident() == self._ident or self._closed or self.frozen:
             self.check()
         if self._thread is None:
             raise LifecycleError("it is not open: use it inside `with zmcache.sync.connect(...) as cache`")
@@ -247,6 +154,8 @@ class Bridge:
 
     def _wait(self, call: Call) -> Any:
         lock = call.lock
+        if get_ident() == self._main_ident:
+            call.in_line = False
         try:
             self._post(call)
             while True:
@@ -254,7 +163,11 @@ class Bridge:
                 if call.done:
                     break
                 self._work_for(call)
+            if call.in_line:
+                self.line.pass_on()
         except BaseException:
+            if call.in_line:  # and, perhaps, it was its turn
+                self.line.pass_on()
             self._pending.append(call.abandon)
             self._wake()  # whatever the mark says: the interruption may have come between it and the wake-up
             raise
@@ -313,6 +226,7 @@ class Bridge:
             run()
 
     def _drain(self) -> None:
+        self.line.step_aside()
         self._woken = False
         pending = self._pending
         try:
@@ -329,6 +243,7 @@ class Bridge:
                 runner.run(self._serve(running))
         except BaseException as error:
             self._failure = error
+            self.line.end()
             self._closed = self._ended = True
             raise
         finally:
@@ -340,8 +255,10 @@ class Bridge:
     async def _serve(self, running: threading.Event) -> None:
         self.loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
+        self.line.begin(self.loop)
         running.set()
         await self._stop.wait()
+        self.line.end()
         self._ended = True
         self._fail_pending()
         self.fail_active()

@@ -15,7 +15,8 @@ from zmcache.cache.underway import Runs, stand_in, standing_in
 from zmcache.core.calls import Item
 from zmcache.core.keys import Keys
 from zmcache.errors import ConfigError, RequestError
-from zmcache.sync.bridge import Bridge, Call
+from zmcache.sync.bridge import Bridge
+from zmcache.sync.call import Call
 from zmcache.sync.documenting import documented_as
 
 P = ParamSpec("P")

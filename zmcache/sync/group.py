@@ -10,12 +10,15 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar, overload
 
 from zmcache.cache import CacheGroup
 from zmcache.cache.making import DEFAULT_LEASE_S, making
+from zmcache.cache.raw import Row
+from zmcache.codecs import Undecodable, serves_threads
 from zmcache.core.calls import UNSET, Duration, Item, Ttl, many_keys
 from zmcache.core.keys import Keys
 from zmcache.core.wire import FROM_LOADER, IS_NONE
 from zmcache.errors import MeshError, RequestError
-from zmcache.sync.bridge import Bridge, Call
+from zmcache.sync.bridge import Bridge
 from zmcache.sync.cached import SyncCached, lent
+from zmcache.sync.call import Call
 from zmcache.sync.documenting import documented_as
 
 T = TypeVar("T")
@@ -36,6 +39,8 @@ class SyncGroup(Generic[T]):
         self._bridge = bridge
         self._raw = group._raw
         self._finish_get = self._got  # bound once
+        # Of a program's own codec nothing is known: the loop's thread alone uses it.
+        self._serves_threads = serves_threads(group._codec)
 
     @property
     def undecodable(self) -> int:
@@ -47,6 +52,18 @@ class SyncGroup(Generic[T]):
     @overload
     def get(self, key: str, default: D, *, timeout: Duration | None = None) -> T | D: ...
     def get(self, key: str, default: object = None, *, timeout: Duration | None = None) -> object:
+        # Read once: it is there while the connection is open, and no longer.
+        get_directly = self._raw.get_directly if self._serves_threads else None
+        if get_directly is not None and self._bridge.is_alone():
+            try:
+                row, timeout = get_directly(key, timeout)
+                if row is not None:
+                    return self._value(row, default)
+            except MeshError as error:
+                self._bridge.run_nowait(self._away, error)
+                return default
+            except Undecodable:
+                pass  # the loop is to see it, too: it counts them
         call = Call(self._bridge, partial(self._raw.get, key, timeout), self._finish_get)
         call.on_cancel = partial(self._raw.forgo, key)
         try:
@@ -54,6 +71,13 @@ class SyncGroup(Generic[T]):
         except MeshError as error:
             value = self._bridge.run_nowait(self._away, error)
         return default if value is _MISS else value
+
+    def _value(self, row: Row, default: object) -> object:
+        value, status, _ = row
+        if status > FROM_LOADER:
+            return None if status == IS_NONE else default
+        codec = self._group._codec
+        return value if codec is None or value is None else codec.decode(value)
 
     def _got(self, future: asyncio.Future[Any]) -> object:
         """On the loop: a codec need not be made for threads."""

@@ -73,6 +73,28 @@ class Connection(Protocol):
         """
 
 
+class BlockingConnection(Protocol):
+    """The asking side for threads that wait, one at a time and in any thread: whoever uses it holds it. What is lost stays lost."""
+
+    def hold_nowait(self) -> bool:
+        """Have it for oneself; False where another has it, or it is closed. Only who holds it may send, receive, or ask `is_connected`."""
+
+    def let_go(self) -> None:
+        """The next one may have it."""
+
+    def send_nowait(self, frame: bytes) -> bool:
+        """Hand the frame over; False when it is not connected, full, or closed. Raises `ProtocolError` for a frame over the limit."""
+
+    def receive(self) -> bytes | None:
+        """The next frame; None where none came within some 20 ms, or none can come any more. Interruptions of the thread pass through."""
+
+    def is_connected(self) -> bool:
+        """Whether an answer can still come."""
+
+    def close(self) -> None:
+        """Whoever waits in it comes back. On the loop that made it. Idempotent."""
+
+
 class Listener(Protocol):
     """The answering side."""
 
@@ -95,6 +117,12 @@ class Transport(Protocol):
 
     def connect(self, endpoint: str, handler: ConnectionHandler) -> Connection:
         """Begin connecting; returns at once. Raises `ConfigError` for an endpoint that cannot be understood."""
+
+    def connect_blocking(self, endpoint: str) -> BlockingConnection | None:
+        """The same for threads past the loop, which make do with `connect` where it gives None: this transport has no such thing.
+
+        Its frames are not counted in `statistics`.
+        """
 
     def listen(self, endpoint: str, on_frame: Callable[[bytes, bytes], None]) -> Listener:
         """Bind, and call ``on_frame(peer, frame)`` for every frame. ``peer`` is opaque and names one connection.

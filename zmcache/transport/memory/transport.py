@@ -39,6 +39,9 @@ class MemoryTransport:
         self._connections = [*(other for other in self._connections if not other.closed), connection]
         return connection
 
+    def connect_blocking(self, endpoint: str) -> None:
+        """See `Transport.connect_blocking`: frames travel by the loop alone."""
+
     def listen(self, endpoint: str, on_frame: Callable[[bytes, bytes], None]) -> MemoryListener:
         """See `Transport.listen`. ``mem://`` alone gets a name of its own, as port 0 gets a port."""
         self._check(endpoint)

@@ -4,6 +4,7 @@
     settings.py    the limits and pauses, with how to choose them, and the socket options they become
     drained.py     DrainedSocket: a raw socket read by callback from the event loop, with no wakeup lost
     dealer.py      DealerConnection: the asking side, one DEALER and its monitor
+    blocking.py    BlockingDealer: the asking side for threads that wait, past the event loop
     monitor.py     Monitor: libzmq's events about a socket, by callback
     router.py      RouterListener: the answering side, one ROUTER
     outbox.py      Outbox: what waits for peers that read slowly, bounded in bytes

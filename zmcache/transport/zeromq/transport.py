@@ -19,6 +19,7 @@ import zmq
 from zmcache.errors import ConfigError, LifecycleError
 from zmcache.transport.base import ConnectionHandler, TransportStatistics
 from zmcache.transport.owner import Owner
+from zmcache.transport.zeromq.blocking import BlockingDealer
 from zmcache.transport.zeromq.counters import Counters
 from zmcache.transport.zeromq.dealer import DealerConnection
 from zmcache.transport.zeromq.router import RouterListener
@@ -63,7 +64,7 @@ class ZmqTransport:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         self._context.set(zmq.MAX_SOCKETS, MAX_SOCKETS)
         # So that close() can close them. The loop's reader holds the open ones; the closed ones go when their users do.
-        self._made: WeakSet[DealerConnection | RouterListener] = WeakSet()
+        self._made: WeakSet[BlockingDealer | DealerConnection | RouterListener] = WeakSet()
 
     def connect(self, endpoint: str, handler: ConnectionHandler) -> DealerConnection:
         """See `Transport.connect`."""
@@ -75,6 +76,16 @@ class ZmqTransport:
             connection = DealerConnection(
                 self._owner, self._context, socket, endpoint, handler, self._settings, self._counters
             )
+        self._made.add(connection)
+        return connection
+
+    def connect_blocking(self, endpoint: str) -> BlockingDealer:
+        """See `Transport.connect_blocking`."""
+        self._check_open()
+        host = _host_of(endpoint, lowest_port=1)
+        socket = self._socket(zmq.DEALER)
+        with _closed_on_failure(socket, f"connect to {endpoint}"):
+            connection = BlockingDealer(socket, endpoint, self._settings, host)
         self._made.add(connection)
         return connection
 
