@@ -24,7 +24,7 @@ from zmcache.core.store import Store
 from zmcache.core.tombstones import Tombstones
 from zmcache.deadlines import Deadlines
 from zmcache.group import LocalGroup
-from zmcache.node.handover import Handover
+from zmcache.node.sending import Sending
 
 HISTORIES = 1000
 _A_PART = 100
@@ -179,7 +179,7 @@ PLANTED = [
     ("timers are late", Deadlines, "add", _late, {"late"}),
     ("older copies take the place of newer ones", Changing, "wants", _whatever_version, {"stale"}),
     ("deletes leave nothing behind", Tombstones, "add", _nothing, {"stale", "lost"}),
-    ("what the ring moves is not handed over", Handover, "_hand_over", _nowhere, {"lost"}),
+    ("what others lack is never sent", Sending, "add", _nowhere, {"lost"}),
     ("what is another's is kept for good", LocalGroup, "let_go", _nothing, {"stale", "lost"}),
 ]  # fmt: skip
 
