@@ -154,6 +154,7 @@ def test_a_node_joins_and_one_is_killed_and_no_request_fails(tmp_path: Path) -> 
     assert measured["calm"]["queries_per_s"] * effort.join_s < 1
     assert measured["changes"][0]["members"] == ["node-1", "node-2", "node-3", "node-4"]
     assert 0.1 < joined["moved_share"] < 0.45
-    assert joined["extra_queries"] > 0
-    assert killed["extra_queries"] > 0
+    # Who joins is handed what moves to it: none of it is loaded again.
+    assert joined["extra_queries"] <= effort.rows * 0.02
+    assert killed["extra_queries"] > effort.rows * 0.02
     assert "no request failed" in section(measured).says
