@@ -25,7 +25,7 @@ def state(cluster: Cluster, name: str, peer: str) -> State:
 async def all_connected(cluster: Cluster) -> None:
     for name, node in cluster.nodes.items():
         assert node._mesh is not None
-        for channel in node._mesh.channels:
+        for channel in node._mesh.used:
             channel._connect()
         await eventually(lambda name=name: all(state(cluster, name, o) is State.UP for o in cluster.nodes if o != name))  # type: ignore[misc]
 

@@ -87,7 +87,7 @@ class Calm:
             len(ring.members) == len(alive)
             # Not the revision: when etcd has lost its data each node counts on from its own.
             and all(mesh is not None and mesh.ring.epoch.digest == ring.epoch.digest for mesh in (*nodes, *clients))
-            and all(channel.state in _QUIET for mesh in (*nodes, *clients) for channel in mesh.channels)  # type: ignore[union-attr]
+            and all(channel.state in _QUIET for mesh in (*nodes, *clients) for channel in mesh.used)  # type: ignore[union-attr]
             and all(_reaches(mesh, member.endpoint) for mesh in clients for member in ring.members)  # type: ignore[arg-type]
         )
 

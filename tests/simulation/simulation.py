@@ -215,7 +215,9 @@ _real_build = Ring.build
 _rings: dict[frozenset[Member], Ring] = {}
 
 
-def _small_ring(members: Iterable[Member], revision: int, *, points: int = 0, previous: Ring | None = None) -> Ring:
+def _small_ring(
+    members: Iterable[Member], revision: int, *, points: int = 0, previous: Ring | None = None, rest: object = None
+) -> Ring:
     """`Ring.build` with 32 points a node, placed once for each membership: what is searched for does not depend on how even the shares are."""
     key = frozenset(members)
     known = _rings.get(key)

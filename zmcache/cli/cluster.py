@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Final, Self
 
 from zmcache.core import wire
@@ -19,6 +18,7 @@ from zmcache.core.ring import Member, Ring
 from zmcache.core.wire import Figures, Limits, Members
 from zmcache.deadlines import Deadlines
 from zmcache.errors import ConfigError, PeerUnavailable, ZmcacheError
+from zmcache.peers.building import build_ring
 from zmcache.peers.channel import Channel, State
 from zmcache.peers.mesh import Mesh
 from zmcache.transport.zeromq import ZmqTransport
@@ -163,7 +163,7 @@ class Cluster:
         return max(good, key=lambda answer: answer.revision)
 
     def _to_ask(self) -> list[Channel]:
-        usable = [channel for channel in self._mesh.channels if channel.usable]
+        usable = [channel for channel in self._mesh.channels() if channel.usable]
         return [*(self._mesh.contact(endpoint) for endpoint in self._endpoints), *usable[:_OTHERS]]
 
     async def _adopt(self, answer: Members) -> Ring:
@@ -171,8 +171,7 @@ class Cluster:
         members = tuple(Member(*row) for row in rows)
         before = self._mesh.ring
         if before.epoch.revision != answer.revision or before.epoch.digest != answer.digest:
-            build = partial(Ring.build, members, answer.revision, previous=before)
-            self._mesh.adopt(await self._loop.run_in_executor(None, build))
+            self._mesh.adopt(await build_ring(members, answer.revision, before))
         return self._mesh.ring
 
 

@@ -24,6 +24,7 @@ from zmcache.core.ring import Epoch, Member, Ring
 from zmcache.core.wire import CLEAR, PONG, STATS, TOPOLOGY, Figures, Limits, Members, Reply
 from zmcache.deadlines import Deadlines
 from zmcache.errors import ConfigError, PeerUnavailable, ProtocolError, ZmcacheError
+from zmcache.peers.building import build_ring
 from zmcache.peers.channel import Channel, State
 from zmcache.peers.mesh import Mesh
 from zmcache.peers.pulse import BEAT_S
@@ -121,7 +122,7 @@ class Client(Cache):
         deadline_s = mesh.clock() + (self._timeout_s if timeout is None else check_timeout(timeout))
         if not mesh.ring:
             raise PeerUnavailable("no node has answered yet")
-        asked = [channel.query(CLEAR, deadline_s, group) for channel in mesh.channels]
+        asked = [channel.query(CLEAR, deadline_s, group) for channel in mesh.channels()]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException):
@@ -139,7 +140,7 @@ class Client(Cache):
         """The counters of every node that answers, by node id; see `zmcache stats` for their names."""
         mesh = self._ready()
         deadline_s = mesh.clock() + (self._timeout_s if timeout is None else check_timeout(timeout))
-        asked = [channel.query(STATS, deadline_s) for channel in mesh.channels if channel.state is not State.DOWN]
+        asked = [channel.query(STATS, deadline_s) for channel in mesh.channels() if channel.state is not State.DOWN]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         return {
             answer.group: dict(zip(answer.names, answer.figures, strict=True))
@@ -199,8 +200,8 @@ class Client(Cache):
         """Whom to ask for the topology: who spoke of a new one, else a few that are up, else everyone ever heard of."""
         if self._hint is not None and self._hint.state is State.UP:
             return [self._hint]
-        up = [channel for channel in mesh.channels if channel.state is State.UP]
-        return up[:3] or [mesh.contact(address) for address in self._addresses] + mesh.channels
+        up = [channel for channel in mesh.used if channel.state is State.UP]
+        return up[:3] or [mesh.contact(address) for address in self._addresses] + mesh.channels()
 
     def _on_epoch(self, channel: Channel, epoch: Epoch) -> None:
         if self._mesh is None or self._wake is None:
@@ -216,7 +217,12 @@ class Client(Cache):
         topology is the one there is. (Whoever merely lags behind is not alone, but for a moment.)
         """
         since_s = self._clock() - _SPEAKS_WITHIN_S
-        return all(self._behind.get(channel, -math.inf) > since_s for channel in mesh.channels if channel.usable)
+        states = mesh.states().values()
+        in_use = [channel for channel in mesh.used if channel.usable and channel.state is not State.NEW]
+        if not in_use:
+            # Nobody to hear it from. Who was never asked may well have the ring that we have.
+            return State.NEW not in states
+        return all(self._behind.get(channel, -math.inf) > since_s for channel in in_use)
 
     async def _keep_fresh(self, mesh: Mesh) -> None:
         assert self._wake is not None
@@ -241,11 +247,7 @@ class Client(Cache):
         if not self._is_left_behind(mesh) and not _is_newer(topology, mesh.ring):
             return
         self._behind.clear()
-        assert self._loop is not None
-        ring = await self._loop.run_in_executor(
-            None, lambda: Ring.build(topology.members, topology.revision, previous=mesh.ring)
-        )
-        mesh.adopt(ring)
+        mesh.adopt(await build_ring(topology.members, topology.revision, mesh.ring))
 
 
 def _is_newer(topology: Topology, ring: Ring) -> bool:

@@ -15,7 +15,7 @@ from zmcache.cache.raw import Row
 from zmcache.client.route import Route
 from zmcache.core.calls import Duration, check_timeout
 from zmcache.core.wire import FIRST_ERROR, Answer, Message, Refusal, check_key
-from zmcache.errors import PeerUnavailable, from_code
+from zmcache.errors import LifecycleError, PeerUnavailable, from_code
 from zmcache.peers.channel import State
 from zmcache.peers.direct import AskThroughLoop
 from zmcache.tracing import traceparent
@@ -44,7 +44,8 @@ class DirectGets:
         timeout_s = self._timeout_s if timeout is None else check_timeout(timeout)
         try:
             channel = self._route.channel(key)
-        except LookupError:
+        except (LookupError, LifecycleError):
+            # No node is known, or nothing has been asked of this one: the loop makes the way to it.
             return None, timeout
         direct = channel.direct
         if direct is None:

@@ -57,7 +57,8 @@ class OwnerRoute:
     def owner_channel(self, key: str) -> Channel:
         """Where to write first."""
         mesh = self.mesh
-        channel = mesh.by_index[mesh.ring.owner_index(key)]
+        index = mesh.ring.owner_index(key)
+        channel = mesh.by_index[index] or mesh.channel_at(index)
         assert channel is not None  # only a node's own place in its mesh is None
         if channel.usable:
             return channel
@@ -66,7 +67,8 @@ class OwnerRoute:
     def channel(self, key: str) -> Channel:
         """Where to read first."""
         mesh = self.mesh
-        channel = mesh.by_index[mesh.ring.owner_index(key)]
+        index = mesh.ring.owner_index(key)
+        channel = mesh.by_index[index] or mesh.channel_at(index)
         assert channel is not None  # only a node's own place in its mesh is None
         return channel if channel.preferred else self._instead_of(channel, key)
 
@@ -88,7 +90,7 @@ class OwnerRoute:
                     by_owner[owner] = [key]
         by_channel: dict[Channel, list[str]] = {}
         for owner, mine in by_owner.items():
-            channel = mesh.by_index[owner]
+            channel = mesh.by_index[owner] or mesh.channel_at(owner)
             assert channel is not None  # only a node's own place in its mesh is None
             if channel.preferred:
                 by_channel[channel] = mine + by_channel.get(channel, [])
@@ -168,7 +170,7 @@ class AnyRoute:
     def _member(self, failed: Channel | None = None) -> Channel | None:
         """One who answers; else one whose address was not given, and so has not turned out to be gone."""
         found = None
-        for channel in self.mesh.channels:
+        for channel in self.mesh.channels():
             if channel is failed or self._has_refused(channel):
                 continue
             if channel.state is State.UP:

@@ -13,14 +13,14 @@ and epochs are the business of `zmcache.core.ring`.
   among about `SECTOR_POINTS`.
 
 Building is pure Python in small steps and never one long C call: it is meant for a thread beside a loop that has to
-stay quick, and only the steps between byte codes let the other thread have the interpreter.
+stay quick. After each step of about half a millisecond it calls ``rest``, which may let the other thread have the interpreter.
 """
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 import xxhash
@@ -34,6 +34,14 @@ CELLS_PER_POINT: Final = 8
 _MIN_BITS: Final = 16  # 128 KiB: a small ring then has hardly a mixed cell
 SECTOR_POINTS: Final = 8
 _SEGMENT_POINTS: Final = 1024  # sorted in one C call: 0.4 ms
+_STEP: Final = 1024  # of what takes half a microsecond each
+_COPIED: Final = 1 << 16  # cells that are copied in one C call
+
+Rest = Callable[[], object]
+
+
+def no_rest() -> None:
+    """For who has no other thread beside it."""
 
 
 class Place(NamedTuple):
@@ -58,14 +66,18 @@ class Points:
 
     __slots__ = ("direct", "direct_shift", "owners", "points", "starts", "starts_shift")
 
-    def __init__(self, points: array[int], owners: array[int], direct: array[int]) -> None:
+    def __init__(self, points: array[int], owners: array[int], direct: array[int], rest: Rest = no_rest) -> None:
         self.points = points
         self.owners = owners
         self.direct = direct
         self.direct_shift = 64 - (max(1, len(direct)).bit_length() - 1)
         bits = max(1, (len(points) // SECTOR_POINTS).bit_length())
         self.starts_shift = shift = 64 - bits
-        self.starts = array("I", [bisect_left(points, sector << shift) for sector in range((1 << bits) + 1)])
+        self.starts = array("I")
+        for first in range(0, (1 << bits) + 1, _STEP):
+            sectors = range(first, min(first + _STEP, (1 << bits) + 1))
+            self.starts.extend([bisect_left(points, sector << shift) for sector in sectors])
+            rest()
 
     def find(self, position: int) -> int:
         """The index in ``points`` of the first point at or after ``position``, round the end. About 0.5 us."""
@@ -79,18 +91,20 @@ class Points:
         at = bisect_left(self.points, position, self.starts[sector], self.starts[sector + 1])
         return self.owners[at if at < len(self.points) else 0]
 
-    def sizes(self, nodes: int) -> list[int]:
+    def sizes(self, nodes: int, rest: Rest = no_rest) -> list[int]:
         """How much of the circle each of ``nodes`` nodes owns; the sum is `SPACE`."""
         sizes = [0] * nodes
         if self.points:
             last = self.points[-1] - SPACE
-            for point, owner in zip(self.points, self.owners, strict=True):
-                sizes[owner] += point - last
-                last = point
+            for at in range(0, len(self.points), _STEP):
+                for point, owner in zip(self.points[at : at + _STEP], self.owners[at : at + _STEP], strict=True):
+                    sizes[owner] += point - last
+                    last = point
+                rest()
         return sizes
 
 
-def build(counts: Sequence[int], node_ids: Sequence[str]) -> Points:
+def build(counts: Sequence[int], node_ids: Sequence[str], rest: Rest = no_rest) -> Points:
     """From nothing: ``counts[i]`` points for the node ``node_ids[i]``."""
     rank = {owner: at for at, owner in enumerate(sorted(range(len(node_ids)), key=node_ids.__getitem__))}
     by_rank = {at: owner for owner, at in rank.items()}
@@ -102,16 +116,24 @@ def build(counts: Sequence[int], node_ids: Sequence[str]) -> Points:
         for place in places_of(node_ids[owner], owner, count):
             # Point and rank in one integer: sorting by it settles equal points by node id.
             segments[place.point >> shift].append(place.point << 16 | low)
+        rest()
     points, owners = array("Q"), array("H")
     for segment in segments:
         segment.sort()
         points.extend([packed >> 16 for packed in segment])
         owners.extend([by_rank[packed & 0xFFFF] for packed in segment])
-    return Points(points, owners, _direct(points, owners))
+        segment.clear()  # all of them at once would take 20 ms
+        rest()
+    return Points(points, owners, _direct(points, owners, rest), rest)
 
 
 def merge(
-    old: Points, old_ids: Sequence[str], drop: Iterable[Place], add: Iterable[Place], new_ids: Sequence[str]
+    old: Points,
+    old_ids: Sequence[str],
+    drop: Iterable[Place],
+    add: Iterable[Place],
+    new_ids: Sequence[str],
+    rest: Rest = no_rest,
 ) -> Points:
     """``old`` without the places ``drop``, which it must have, and with ``add``. Costs little more than copying the
     arrays.
@@ -146,24 +168,34 @@ def merge(
     points.extend(old.points[copied:])
     owners.extend(old.owners[copied:])
     if not points or 1 << _bits(len(points)) != len(old.direct):
-        return Points(points, owners, _direct(points, owners))
-    direct = old.direct[:]
+        return Points(points, owners, _direct(points, owners, rest), rest)
+    direct = array("H")
+    for at in range(0, len(old.direct), _COPIED):
+        direct.extend(old.direct[at : at + _COPIED])
+        rest()
     for _, point, _, _ in changes:
         # Only the arc that now ends at, or spans, a changed point has another owner.
         _fill(direct, points, owners, bisect_left(points, point) % len(points))
-    return Points(points, owners, direct)
+    rest()
+    return Points(points, owners, direct, rest)
 
 
 def _bits(count: int) -> int:
     return max(_MIN_BITS, (CELLS_PER_POINT * count - 1).bit_length())
 
 
-def _direct(points: array[int], owners: array[int]) -> array[int]:
+def _direct(points: array[int], owners: array[int], rest: Rest) -> array[int]:
     if not points:
         return array("H")
-    direct = array("H", bytes(2 << _bits(len(points))))
+    direct = array("H")
+    blank = array("H", bytes(2 * _COPIED))
+    for _ in range((1 << _bits(len(points))) // _COPIED):
+        direct.extend(blank)
+        rest()
     for at in range(len(points)):
         _fill(direct, points, owners, at)
+        if at % _STEP == 0:
+            rest()
     return direct
 
 

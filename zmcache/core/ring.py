@@ -15,7 +15,7 @@ A ring knows no socket, no clock and no health: a node that is away owns its key
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar, Final, NamedTuple
 
 import xxhash
@@ -104,7 +104,13 @@ class Ring:
     EMPTY: ClassVar[Ring]
 
     def __init__(
-        self, members: tuple[Member, ...], revision: int, points: Points, counts: Sequence[int], per_node: int
+        self,
+        members: tuple[Member, ...],
+        revision: int,
+        points: Points,
+        counts: Sequence[int],
+        per_node: int,
+        sizes: Sequence[int],
     ) -> None:
         """Not for use from outside: `build`."""
         self.members = members
@@ -118,19 +124,25 @@ class Ring:
         self._zone_sizes = sizes_of(self._zones, counts)
         self._direct = points.direct
         self._shift = points.direct_shift
-        self._sizes = points.sizes(len(members))
+        self._sizes = sizes
 
     @classmethod
     def build(
-        cls, members: Iterable[Member], revision: int, *, points: int = POINTS, previous: Ring | None = None
+        cls,
+        members: Iterable[Member],
+        revision: int,
+        *,
+        points: int = POINTS,
+        previous: Ring | None = None,
+        rest: Callable[[], object] | None = None,
     ) -> Ring:
         """The ring of ``members``. Of two with the same id the greater counts. Members that join or leave own nothing, unless
         none serves.
 
         ``points`` is how many a node of weight 1 has. More make the shares more even and the ring larger; all nodes and
         clients of a cluster need the same number. ``previous``, a ring of any membership, makes a small change cheap
-        and changes nothing else. Run it in a thread where there may be many members. Raises `ValueError` for more than
-        65,535.
+        and changes nothing else. Run it in a thread where there may be many members (`zmcache.peers.building`); ``rest`` is called about
+        every half millisecond. Raises `ValueError` for more than 65,535.
         """
         by_id = {member.node_id: member for member in sorted(members)}
         if len(by_id) > circle.MAX_NODES:
@@ -142,10 +154,11 @@ class Ring:
         counts = [
             max(1, round(points * member.weight)) if none_serves or member.state == SERVING else 0 for member in placed
         ]
-        built = None if previous is None else _merged(previous, placed, counts)
+        rest = rest or circle.no_rest
+        built = None if previous is None else _merged(previous, placed, counts, rest)
         if built is None:
-            built = circle.build(counts, [member.node_id for member in placed])
-        return cls(placed, revision, built, counts, points)
+            built = circle.build(counts, [member.node_id for member in placed], rest)
+        return cls(placed, revision, built, counts, points, built.sizes(len(placed), rest))
 
     def owner_index(self, key: str) -> int:
         """The index in `members` of the node that owns ``key``. About 0.3 us. Raises `LookupError` when nobody does."""
@@ -214,6 +227,10 @@ class Ring:
         """The member of that id, or None."""
         index = self._by_id.get(node_id)
         return None if index is None else self.members[index]
+
+    def index(self, node_id: str) -> int | None:
+        """Where in `members` the member of that id stands, or None."""
+        return self._by_id.get(node_id)
 
     def share(self) -> dict[str, float]:
         """What part of all hashes each member owns, by node id; 0.0 for one that leaves."""
@@ -292,7 +309,9 @@ def _place(by_id: dict[str, Member], previous: tuple[Member, ...]) -> tuple[Memb
     return tuple(member for member in placed if member is not None)
 
 
-def _merged(previous: Ring, placed: tuple[Member, ...], counts: Sequence[int]) -> Points | None:
+def _merged(
+    previous: Ring, placed: tuple[Member, ...], counts: Sequence[int], rest: Callable[[], object]
+) -> Points | None:
     """The points made from the previous ring's; None where so much changes that building anew is cheaper."""
     before = {m.node_id: (at, previous._counts[at]) for at, m in enumerate(previous.members)}
     after = {m.node_id: (at, counts[at]) for at, m in enumerate(placed)}
@@ -311,7 +330,8 @@ def _merged(previous: Ring, placed: tuple[Member, ...], counts: Sequence[int]) -
         drop,
         add,
         [member.node_id for member in placed],
+        rest,
     )
 
 
-Ring.EMPTY = Ring((), 0, circle.build((), ()), (), POINTS)
+Ring.EMPTY = Ring((), 0, circle.build((), ()), (), POINTS, ())

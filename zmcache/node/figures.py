@@ -38,9 +38,9 @@ def figures_of(
         "bad_frames": dispatcher.bad_frames,
         "refused": dispatcher.refused,
         "cancelled": dispatcher.cancelled,
-        "peers": len(mesh.channels),
-        "peers.in_use": sum(channel.usable for channel in mesh.channels),
-        "peers.slow": sum(channel.health.latency.slow for channel in mesh.channels),
+        "peers": len(mesh.states()),
+        "peers.in_use": len(mesh.states()) - sum(not channel.usable for channel in mesh.used),
+        "peers.slow": sum(channel.health.latency.slow for channel in mesh.used),
         "ring.members": len(ring.members),
         "ring.revision": ring.epoch.revision,
         "ring.built": membership.rings_built,
@@ -52,7 +52,7 @@ def figures_of(
             f"group.{name}.{field}": value for field, value in msgspec.structs.asdict(group.statistics()).items()
         }
         yield figures | {f"group.{name}.copies_short": copies_short.get(name, 0)}
-    for channel in mesh.channels:
+    for channel in mesh.used:
         yield {
             f"peer.{channel.name}.state": float(channel.usable),
             f"peer.{channel.name}.rtt_ms": round(1000 * (channel.health.latency.rtt_s or 0.0), 3),

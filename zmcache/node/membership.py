@@ -22,6 +22,7 @@ from zmcache.core.ring import JOINING, LEAVING, SERVING, Member, Ring, as_if_ser
 from zmcache.core.wire import PING, Reply
 from zmcache.discovery.base import Snapshot
 from zmcache.errors import DiscoveryError
+from zmcache.peers.building import build_ring
 from zmcache.peers.channel import Channel, State
 from zmcache.peers.mesh import Mesh
 
@@ -164,7 +165,7 @@ class Membership:
         """Built off the loop; None where it cannot be, which is logged once for each cause."""
         previous = self._mesh.ring
         try:
-            ring = await self._loop.run_in_executor(None, lambda: Ring.build(members, revision, previous=previous))
+            ring = await build_ring(members, revision, previous)
         except Exception as error:
             failure = DiscoveryError(f"no ring can be built of {len(members)} members: {str(error) or repr(error)}")
             failure.__cause__ = error

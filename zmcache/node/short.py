@@ -69,7 +69,7 @@ class Shortage:
     def _basis(self) -> tuple[Ring, tuple[Ring, ...], frozenset[str]]:
         """What the count depends on: the ring, those that were handed over for, and the peers that do not count."""
         rings, lacking = self._known()
-        out_of_reach = {channel.name for channel in self._mesh.channels if not channel.usable}
+        out_of_reach = {channel.name for channel in self._mesh.used if not channel.usable}
         return self._mesh.ring, rings, lacking | out_of_reach
 
     async def _count(self, group: Handed, ring: Ring, handed: tuple[Ring, ...], missing: frozenset[str]) -> int:

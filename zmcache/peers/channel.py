@@ -51,6 +51,11 @@ __all__ = ["Channel", "State"]
 _log = logging.getLogger("zmcache.peers")
 
 
+def of_another_loop() -> LifecycleError:
+    """To be raised where a loop uses what is another's."""
+    return LifecycleError("this belongs to another event loop, or to the process before a fork; make one in each")
+
+
 class Channel(Link):
     """The way to one peer. Opens its connection when it is first needed."""
 
@@ -114,9 +119,7 @@ class Channel(Link):
         Raises `LifecycleError` in any other event loop: sockets and timers are not served there. A batch is where that costs least.
         """
         if asyncio.get_running_loop() is not self._loop:
-            raise LifecycleError(
-                "this belongs to another event loop, or to the process before a fork; make one in each"
-            )
+            raise of_another_loop()
         full_at = min(self.keys_that_fit, _FEW_KEYS if self._flow.keys < _MANY_IN_FLIGHT else _MORE_KEYS)
         batch = Batch(self, consumer, kind, group, flags=flags, attempt=attempt, now_s=self._clock(), full_at=full_at)
         if not self._outbox:

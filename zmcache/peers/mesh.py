@@ -1,8 +1,8 @@
 """The members of the ring and the channels to them, kept in step; and where a key is asked, first and second.
 
-A mesh is what nodes and clients have in common. It knows who owns a key and has one channel per member, opened when first needed
-and closed when the member goes. It decides nothing about answers: that is the consumer's (`zmcache.peers.remote` in a node,
-`zmcache.client` in a client).
+A mesh is what nodes and clients have in common. It knows who owns a key and has one channel per member, made when first needed and closed when
+the member goes: of a thousand members a client may use ten, and a new ring is not to hold its loop for the others. It decides nothing
+about answers: that is the consumer's (`zmcache.peers.remote` in a node, `zmcache.client` in a client).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final
 from zmcache.core.ring import Epoch, Ring
 from zmcache.core.wire import Limits
 from zmcache.deadlines import Deadlines
-from zmcache.peers.channel import Channel, State
+from zmcache.peers.channel import Channel, State, of_another_loop
 from zmcache.peers.ownloop import OwnLoop
 from zmcache.peers.pauses import Pauses
 from zmcache.peers.pulse import BEAT_JITTER, BEAT_S
@@ -52,6 +52,7 @@ class Mesh:
         self.catches_up = False
         """Whether other nodes may hold what this one lacks; it is being handed over."""
         self.by_index: list[Channel | None] = []
+        """The channels parallel to the ring's members; None for this node itself, and where none was needed yet: see `channel_at`."""
         self.copies: Mapping[str, int] = {}
         """How many nodes hold each key, of those groups where it is more than one."""
         self.limits = limits
@@ -79,10 +80,7 @@ class Mesh:
         if not ring.places_as(self.ring):
             self.former_ring, self.adopted_s = self.ring, self.clock()
         self.ring, self.next_ring = ring, next_ring or ring
-        self.by_index = [
-            None if member.node_id == self._self_id else self._channel(member.node_id, member.endpoint)
-            for member in ring.members
-        ]
+        self.by_index = [self._channels.get(member.node_id) for member in ring.members]
         for channel in self._all_channels():
             channel.epoch = ring.epoch
         # Last: what is under way there fails now and is asked again, by the new ring and of nobody who goes as well.
@@ -98,29 +96,49 @@ class Mesh:
 
     def owner_channel(self, key: str) -> Channel | None:
         """The channel to the owner of ``key``; None when that is this node, or the ring is empty."""
-        return self.by_index[self.ring.owner_index(key)] if self.ring else None
+        if not self.ring:
+            return None
+        index = self.ring.owner_index(key)
+        return self.by_index[index] or self.channel_at(index)
+
+    def channel_at(self, index: int) -> Channel | None:
+        """The channel to the ring's member of that index, made if need be; None for this node itself."""
+        return self.channel_of(self.ring.members[index].node_id)
 
     def channel_of(self, node_id: str) -> Channel | None:
-        """The channel to a member; None for this node itself and for strangers."""
-        return self._channels.get(node_id)
+        """The channel to a member; None for this node itself and for strangers.
+
+        Raises `LifecycleError` where one would have to be made in another event loop, or in none.
+        """
+        channel = self._channels.get(node_id)
+        if channel is None and node_id != self._self_id and (index := self.ring.index(node_id)) is not None:
+            endpoint = self.ring.members[index].endpoint
+            channel = self.by_index[index] = self._channels[node_id] = self._new_channel(node_id, endpoint)
+        return channel
 
     def quicker(self, group: str, key: str) -> Channel | None:
         """Who holds a copy of ``key`` and is not slow, where its owner is; None: nobody but the owner is to be asked."""
         copies = self.copies.get(group, 1)
         for member in self.ring.owners(key, copies)[1:] if copies > 1 else ():
-            channel = self._channels.get(member.node_id)
+            channel = self.channel_of(member.node_id)
             if channel is not None and channel.preferred:
                 return channel
         return None
 
     @property
-    def channels(self) -> list[Channel]:
-        """Every channel to a member."""
+    def used(self) -> list[Channel]:
+        """The channels to members that were needed so far."""
         return list(self._channels.values())
+
+    def channels(self) -> list[Channel]:
+        """One to every member but this node."""
+        every = [self.channel_of(member.node_id) for member in self.ring.members]
+        return [channel for channel in every if channel is not None]
 
     def states(self) -> dict[str, State]:
         """The state of the channel to each member but this node."""
-        return {name: channel.state for name, channel in self._channels.items()}
+        others = [member.node_id for member in self.ring.members if member.node_id != self._self_id]
+        return {name: self._channels[name].state if name in self._channels else State.NEW for name in others}
 
     def close(self) -> None:
         """Close every channel."""
@@ -131,13 +149,10 @@ class Mesh:
         for channel in self._all_channels():
             channel.close()
 
-    def _channel(self, node_id: str, endpoint: str) -> Channel:
-        channel = self._channels.get(node_id)
-        if channel is None:
-            channel = self._channels[node_id] = self._new_channel(node_id, endpoint)
-        return channel
-
     def _new_channel(self, name: str, endpoint: str) -> Channel:
+        # `_get` and not `get`: a thread without a loop is another one, too.
+        if asyncio._get_running_loop() is not self._loop:
+            raise of_another_loop()
         channel = Channel(
             name, endpoint, self._transport, self.limits, self.deadlines, self._on_epoch, self._on_back, self.clock,
             ran_s=self._own_loop.ran_s,
