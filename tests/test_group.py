@@ -55,6 +55,9 @@ class Peers:
     def holds(self, key: str, copies: int) -> bool:
         return self.is_ours(key)
 
+    def holder(self, copies: int) -> Callable[[str], bool]:
+        return lambda _: True
+
     def is_in_charge(self, key: str, copies: int) -> bool:
         return self.is_ours(key) or self.standing_in
 

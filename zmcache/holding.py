@@ -176,7 +176,7 @@ class HeldGroup:
     def _sweep_again(self) -> None:
         if self._sweeps_again:
             self._sweeps_again = False
-            self._sweep.begin(_RINGS_AGREE_S)
+            self._sweep.begin(_RINGS_AGREE_S, self._peers.holder(self.settings.copies))
 
     def fence(self, key: str) -> None:
         """No flight or fill that began before this moment stores its result, and no copy of the key stays."""
@@ -210,7 +210,8 @@ class HeldGroup:
 
     def let_go(self) -> None:
         """In ``moved_ttl`` remove, in slices, what this node is not to hold then. Its life is not touched: if the ring gives it back it is whole."""
-        self._sweep.begin(self.settings.moved_ttl_s)
+        # What the ring gives to others from now on stays until then, even if a sweep for an earlier ring comes before that.
+        self._sweep.begin(self.settings.moved_ttl_s, self._peers.holder(self.settings.copies))
 
     def stood_still(self) -> None:
         """The node did not run for so long that others may have acknowledged writes in its place."""

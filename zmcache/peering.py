@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from zmcache.copying import Holders
@@ -35,6 +36,9 @@ class Peers(Holders, Protocol):
 
     def holds(self, key: str, copies: int) -> bool:
         """Whether this node is one of the ``copies`` that are to hold ``key``, by the ring or by that of those who join."""
+
+    def holder(self, copies: int) -> Callable[[str], bool]:
+        """`holds` as it is at this moment, whatever becomes of the rings."""
 
     def is_in_charge(self, key: str, copies: int) -> bool:
         """Whether it is one of those ``copies`` who hold ``key`` while some of them cannot be reached."""

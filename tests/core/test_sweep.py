@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 from zmcache.core.store import Store
-from zmcache.core.sweep import SLICE_KEYS, Sweep
+from zmcache.core.sweep import PAUSE_S, SLICE_KEYS, Sweep
 
 COUNT = 3 * SLICE_KEYS
 
@@ -16,12 +16,21 @@ class Timers:
         self.pending: list[Timer] = []
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
-        timer = Timer(self, callback)
+        timer = Timer(self, delay_s, callback)
         self.pending.append(timer)
         return timer
 
+    @property
+    def delays(self) -> list[float]:
+        return [timer.delay_s for timer in self.pending]
+
     def fire(self) -> None:
         self.pending.pop(0).callback()
+
+    def fire_whole_sweep(self) -> None:
+        self.fire()
+        while self.pending and self.pending[0].delay_s == PAUSE_S:
+            self.fire()
 
     def fire_all(self) -> None:
         while self.pending:
@@ -29,8 +38,9 @@ class Timers:
 
 
 class Timer:
-    def __init__(self, timers: Timers, callback: Callable[[], None]) -> None:
+    def __init__(self, timers: Timers, delay_s: float, callback: Callable[[], None]) -> None:
         self.timers = timers
+        self.delay_s = delay_s
         self.callback = callback
 
     def cancel(self) -> None:
@@ -68,6 +78,41 @@ def test_a_slice_is_bounded_and_there_is_never_more_than_one_sweep() -> None:
     assert len(alive(store, 1.0)) >= COUNT - SLICE_KEYS
     sweep.begin(12.0)
     assert len(timers.pending) == 1
+
+
+def test_what_was_still_kept_when_a_sweep_was_said_has_its_own_time() -> None:
+    timers = Timers()
+    store = Store(10_000_000, "lru")
+    store.set("first", b"v", math.inf, 0.0)
+    store.set("second", b"v", math.inf, 0.0)
+    kept, now_s = {"second"}, 0.0
+    sweep = Sweep(store, lambda key: key in kept, timers.call_later, lambda: now_s)
+    sweep.begin(10.0, frozenset(kept).__contains__)
+    sweep.stop()
+    kept.clear()
+    now_s = 9.0
+    sweep.begin(10.0, frozenset(kept).__contains__)
+    assert timers.delays == [1.0]
+    now_s = 10.0
+    timers.fire_whole_sweep()
+    assert not store.contains("first", now_s)
+    assert store.contains("second", now_s)
+    assert timers.delays == [9.0]
+    now_s = 19.0
+    timers.fire_whole_sweep()
+    assert not store.contains("second", now_s)
+    assert not timers.pending
+
+
+def test_of_very_many_sweeps_that_were_said_some_are_made_together() -> None:
+    timers = Timers()
+    store, sweep = swept(timers)
+    for _ in range(100):
+        sweep.begin(10.0)
+        sweep.stop()
+    sweep.begin(10.0)
+    timers.fire_all()
+    assert len(alive(store, 1.0)) == COUNT // 2
 
 
 def test_a_sweep_that_was_stopped_goes_no_further_and_another_can_begin() -> None:

@@ -107,6 +107,13 @@ class RemotePeers:
             or (mesh.next_ring is not mesh.ring and any(m.node_id == me for m in mesh.next_ring.owners(key, copies)))
         )
 
+    def holder(self, copies: int) -> Callable[[str], bool]:
+        """See `zmcache.group.Peers`."""
+        rings, me = {self._mesh.ring, self._mesh.next_ring}, self._self_id
+        return lambda key: any(
+            not ring or any(member.node_id == me for member in ring.owners(key, copies)) for ring in rings
+        )
+
     def is_in_charge(self, key: str, copies: int) -> bool:
         """See `zmcache.group.Peers`."""
         mesh = self._mesh
