@@ -26,6 +26,7 @@ INSIDE: Final = "FAULTS_INSIDE"
 _ENTER: Final = ("unshare", "--user", "--map-root-user", "--net", "--")
 _NOBODY: Final = "02:00:00:00:de:ad"
 _BRIDGE: Final = "10.77.0.1"
+_BRIDGE_HARDWARE: Final = "02:00:00:00:00:01"  # locally administered
 _ETCD: Final = "10.77.0.2"
 _PORT: Final = 7401
 
@@ -68,7 +69,8 @@ class Namespaces:
     async def open(self, etcd: str) -> None:
         with contextlib.suppress(Failed):
             _ip("link", "del", "zmbridge")  # of the run before this one
-        _ip("link", "add", "zmbridge", "type", "bridge")
+        # With an address of its own: else it takes the lowest of its ports', and when a node joins the others may send to one that is no more.
+        _ip("link", "add", "zmbridge", "address", _BRIDGE_HARDWARE, "type", "bridge")
         for address in (_BRIDGE, _ETCD):
             _ip("addr", "add", f"{address}/24", "dev", "zmbridge")
         _ip("link", "set", "zmbridge", "up")
