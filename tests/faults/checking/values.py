@@ -80,6 +80,9 @@ def _judge(
         yield Violation("P1", op.key, op.ended_s, f"what was loaded for {load.key}")
         return
     newest = history.newest_set(_held_against_s(op, promises.absent_s, record))
+    if newest is not None and load is not None and load.ended_s < newest.began_s:
+        # Loaded before that: a copy that its time is not over for, as one of what somebody wrote may be.
+        newest = history.newest_set(_held_against_s(op, promises.stale_s, record))
     if (
         newest is not None
         and not history.may_be_deleted(newest, op.ended_s)
