@@ -22,7 +22,20 @@ from zmcache.cache.raw import Row, Told
 from zmcache.client.bulk import LEAST, UNLISTED_MOST, Bulk, Flight
 from zmcache.client.route import Route
 from zmcache.core.calls import Duration, check_timeout
-from zmcache.core.wire import FILL, FILLS, FIRST_ERROR, GET, LEASED, LEASED_NONE, RELEASE, Answer, Change, check_key
+from zmcache.core.wire import (
+    FILL,
+    FILLS,
+    FIRST_ERROR,
+    FORWARDED,
+    GET,
+    LAST,
+    LEASED,
+    LEASED_NONE,
+    RELEASE,
+    Answer,
+    Change,
+    check_key,
+)
 from zmcache.deadlines import RESOLUTION_S
 from zmcache.errors import DeadlineExceeded, LifecycleError, PeerUnavailable, ZmcacheError, from_code
 from zmcache.peers.batch import Batch, undone
@@ -269,22 +282,26 @@ class Asking:
         """``told``: the node itself says so, and so has not done it."""
         error = error if told else undone(batch, error)
         unreachable = isinstance(error, PeerUnavailable)
+        refused = unreachable and batch.channel.usable
         if unreachable:
             self._on_unreachable()
-            if batch.channel.usable:
+            if refused:
                 self._route.refused(batch.channel)
         # A node that says itself that it does not serve has cost no more than the way to it.
-        retry = unreachable and batch.attempt + 1 < (ATTEMPTS if batch.sent else _REFUSALS)
+        left = unreachable * ((ATTEMPTS if batch.sent else _REFUSALS) - batch.attempt - 1)
         # A write keeps to the owner if the stand-in can reach it: it may be that only we cannot, and the others still read there.
         flags = self._route.retry_flags | self._flags if batch.kind == GET else 0
-        again: dict[Channel, Batch] = {}
+        again: dict[tuple[Channel, int], Batch] = {}
         for flight in flights:
-            channel = self._route.other_channel(flight[0], batch.channel) if retry else None
+            how, channel = flags, self._route.other_channel(flight[0], batch.channel) if left > 0 else None
+            if left > 0 and not batch.flags & LAST and (channel is None or (refused and left == 1)):
+                # All there are send askers on, perhaps to one another.
+                how, channel = flags | FORWARDED | LAST, channel or self._route.last_resort(flight[0])
             if channel is not None:
-                other = again.get(channel)
+                other = again.get((channel, how))
                 if other is None or not other.open:
-                    other = again[channel] = channel.open_batch(
-                        self, batch.kind, self.name, flags=flags, attempt=batch.attempt + 1
+                    other = again[channel, how] = channel.open_batch(
+                        self, batch.kind, self.name, flags=how, attempt=batch.attempt + 1
                     )
                     other.trace = batch.trace
                 self._ask_again(other, flight)

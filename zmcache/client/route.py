@@ -32,6 +32,9 @@ class Route(Protocol):
     def other_channel(self, key: str, failed: Channel) -> Channel | None:
         """Where to ask after ``failed`` turned out to be gone; None when there is nowhere else."""
 
+    def last_resort(self, key: str) -> Channel | None:
+        """Somebody who answers, though it has sent askers on: there is nobody else."""
+
     def refused(self, channel: Channel) -> None:
         """The node there answers, and says that it does not serve: it is starting or stopping."""
 
@@ -102,6 +105,11 @@ class OwnerRoute:
     def refused(self, channel: Channel) -> None:
         """The ring will say so soon; until then its keys' next owners are asked, one after another."""
 
+    def last_resort(self, key: str) -> Channel | None:
+        """The first of the key's owners that can be reached."""
+        channels = [self.mesh.channel_of(member.node_id) for member in self.mesh.ring.owners(key, ATTEMPTS)]
+        return next((channel for channel in channels if channel is not None and channel.usable), None)
+
     def other_channel(self, key: str, failed: Channel) -> Channel | None:
         """The first of the key's owners, as the ring is now, that is not the one that failed."""
         mesh = self.mesh
@@ -158,6 +166,11 @@ class AnyRoute:
             if channel is not failed and channel.usable and not self._has_refused(channel):
                 return channel
         return self._member(failed)
+
+    def last_resort(self, key: str) -> Channel | None:
+        """One of the given nodes that can be reached, or a member."""
+        every = [*self._channels, *self.mesh.used]
+        return next((channel for channel in every if channel.state is State.UP), None)
 
     def refused(self, channel: Channel) -> None:
         """Of many given nodes several may be starting at once: the others are asked for a while."""

@@ -56,6 +56,7 @@ FILLS: Final = (
 PEEK: Final = (
     8  # GET: the new owner asks the former one. What it holds, or what is being loaded there; nothing is loaded for it
 )
+LAST: Final = 128  # request: nobody else can be asked; who would rather send the asker on is to do what it can
 ANEW: Final = 16  # LEAVE: the process is to start again in its place
 
 # Statuses, one byte a key. From 32 on it is the code of an error (see zmcache.errors).

@@ -41,7 +41,9 @@ class Sweep:
         self._call_later = call_later
         self._clock = clock
         self._on_end = on_end
-        self._plans: list[tuple[float, Kept]] = []  # sweeps that were asked for: when each is due, and what was kept then
+        self._plans: list[
+            tuple[float, Kept]
+        ] = []  # sweeps that were asked for: when each is due, and what was kept then
         self._timer: Timer | None = None  # until a sweep begins, and while it is under way
         self.removed = 0
 

@@ -62,6 +62,8 @@ class Comparing:
 
     async def compare_with(self, peers: Collection[str]) -> set[str]:
         """Send what these peers lack. Those of them that were reached throughout, and have now what they should."""
+        # What was written here since the digests were made may be just what they lack.
+        self._digests.clear()
         reached = {peer for peer in peers if self._channel(peer) is not None}
         self.compared += len(reached)
         for name, group in self._groups.items():

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Final, Protocol, TypeAlias
 
 from zmcache.core import wire
+from zmcache.core.flight import failure
 from zmcache.core.marks import Held, all_plain
 from zmcache.core.ring import Epoch
 from zmcache.deadlines import Deadlines
@@ -35,6 +36,10 @@ _AT_ANY_TIME: Final = frozenset(
     {wire.PING, wire.COPY, wire.OFFER, wire.DIGESTS, wire.DOUBT, wire.HANDED, wire.USED, wire.STATS}
 )
 
+# What a node answers that is cut off from the others: a question for what it holds, and who has nobody else.
+_EVEN_AWAY: Final = wire.PEEK | wire.LAST
+_GONE: Final = failure(PeerUnavailable("none of those who hold the key can be reached from here"))
+
 _log = logging.getLogger("zmcache.node")
 
 
@@ -44,6 +49,13 @@ class Desk(Protocol):
     @property
     def epoch(self) -> Epoch:
         """That of the ring in use."""
+
+    @property
+    def is_away(self) -> bool:
+        """Whether no other node can be reached, of several, or could until a moment ago: the others stand in for this one."""
+
+    def reaches_holder(self, key: str, copies: int) -> bool:
+        """Whether this node, or one that it can reach, is to hold the key."""
 
     def is_ours(self, key: str) -> bool:
         """Whether the ring gives the key to this node."""
@@ -201,6 +213,17 @@ class Dispatcher:
         group = self._known_group(peer, request)
         if group is None:
             return None
+        if (
+            group.copies > 1
+            and self._desk.is_away
+            and not request.flags & _EVEN_AWAY
+            and request.kind not in _AT_ANY_TIME
+        ):
+            # The others have what it holds, and what it has missed; and a set here would reach no copy.
+            self._refuse(
+                peer, request.request_id, PeerUnavailable("this node cannot reach the others: ask one of them")
+            )
+            return None
         count = len(request.keys)
         if request.flags & wire.FORWARDED:
             self.forwarded += count
@@ -247,6 +270,8 @@ class Dispatcher:
                 missing.append(at)
         if found:
             self._send_outcomes(peer, get, group, found)
+        if missing and group.copies > 1 and not get.flags & _EVEN_AWAY:
+            missing = self._send_on(peer, get, group, missing)
         if missing:
             late = self._late(peer, get, group, len(missing))
             if late is None:
@@ -264,6 +289,16 @@ class Dispatcher:
                     late.joined(at, flight, waiter)
             if fills:
                 late.flush()
+
+    def _send_on(self, peer: bytes, get: wire.Get, group: LocalGroup, missing: list[int]) -> list[int]:
+        """Who asks for what only nodes hold that cannot be reached from here is sent to another node: perhaps that one can. The others of them."""
+        reaches = [self._desk.reaches_holder(get.keys[at], group.copies) for at in missing]
+        if all(reaches):
+            return missing
+        self._send_outcomes(
+            peer, get, group, [(at, _GONE) for at, is_there in zip(missing, reaches, strict=True) if not is_there]
+        )
+        return [at for at, is_there in zip(missing, reaches, strict=True) if is_there]
 
     def _peek(self, peer: bytes, get: wire.Get, group: LocalGroup) -> None:
         late = self._late(peer, get, group, len(get.keys))
@@ -337,6 +372,14 @@ class Dispatcher:
 
     def _send_late(self, peer: bytes, request: _Request, group: LocalGroup, rows: list[Row]) -> None:
         self._settle(peer, len(rows))
+        if request.kind == wire.GET and group.copies > 1 and not request.flags & _EVEN_AWAY:
+            # While it was looked for, those who hold it may have gone out of reach: from elsewhere they may not be.
+            rows = [
+                (at, _GONE)
+                if outcome.status == wire.NO_SUCH_KEY and not self._desk.reaches_holder(request.keys[at], group.copies)
+                else (at, outcome)
+                for at, outcome in rows
+            ]
         self._send_outcomes(peer, request, group, rows)
 
     def _send_outcomes(self, peer: bytes, request: _Request, group: LocalGroup, rows: list[Row]) -> None:

@@ -32,6 +32,7 @@ from zmcache.discovery.base import Discovery, Snapshot
 from zmcache.errors import DiscoveryError, LifecycleError, UnknownGroup
 from zmcache.loading import Loader
 from zmcache.node.about import figures_frame, members_frame
+from zmcache.node.away import Away
 from zmcache.node.dispatch import Dispatcher
 from zmcache.node.doubt import Doubt
 from zmcache.node.figures import figures_of
@@ -105,6 +106,7 @@ class Node:
         self._doubt: Doubt | None = None
         self._usage: Usage | None = None
         self._shortage: Shortage | None = None
+        self._away: Away | None = None
         self._comparing: set[asyncio.Task[None]] = set()
         self.on_leave: Callable[[bool], None] | None = None
         """Called when somebody asks this node to leave the ring and end; with True: and to begin again. None: nobody may."""
@@ -194,6 +196,10 @@ class Node:
         )
         self._doubt = Doubt(self._mesh, node_id)
         self._usage = Usage(self._mesh, self._groups, node_id)
+        self._away = Away(
+            self._mesh, self._doubt, self._on_back_among_others,
+            within_s=config.node.join_timeout_s, clock=self._loop_time,
+        )  # fmt: skip
         handover = self._handover
         self._shortage = Shortage(
             self._mesh, self._groups, node_id, lambda: HandedOver(handover.handed_for, handover.lacking)
@@ -400,6 +406,15 @@ class Node:
         assert self._mesh is not None
         return self._mesh.ring.epoch
 
+    @property
+    def is_away(self) -> bool:
+        """See `zmcache.node.dispatch.Desk`."""
+        return self._away is not None and self._away.is_away
+
+    def reaches_holder(self, key: str, copies: int) -> bool:
+        """See `zmcache.node.dispatch.Desk`."""
+        return self._mesh is None or self._mesh.reaches_holder(key, copies)
+
     def is_ours(self, key: str) -> bool:
         """Whether the ring gives ``key`` to this node."""
         assert self._peers is not None
@@ -482,6 +497,12 @@ class Node:
             group.ring_changed(lease_lost=True)
         self._begin_doubt()
 
+    def _on_back_among_others(self) -> None:
+        _log.warning("this node was cut off from the others; it serves again when it has what was written meanwhile")
+        for group in self._groups.values():
+            group.ring_changed(lease_lost=True)
+        self._begin_doubt()
+
     def _begin_doubt(self) -> None:
         """Others may have been written to in this node's place. What it holds it keeps, and asks until all of them have told it: to let go of it
         would lose for good what only this node holds.
@@ -500,6 +521,8 @@ class Node:
 
     def _sweep(self) -> bool:
         assert self._membership is not None
+        if self._away is not None:
+            self._away.look()
         self._membership.check_held()
         until_s = self._clock() + TURN_S
         for _ in self._groups:

@@ -72,9 +72,11 @@ class Channel(Link):
         *,
         ran_s: Callable[[], float] | None = None,
         pauses: Pauses | None = None,
+        on_state: Callable[[Channel], None] = lambda _: None,
     ) -> None:
         """``on_epoch``: an answer carries another epoch than this node's. ``on_back``: the peer is used again, after it was not. ``ran_s``:
-        see `Link`; None: as the clock says. ``pauses``: back off from the peer when it is busy, as clients do; nodes do not.
+        see `Link`; None: as the clock says. ``pauses``: back off from the peer when it is busy, as clients do; nodes do not. ``on_state``: told each
+        state.
         """
         super().__init__(name, endpoint, transport, clock, ran_s or clock)
         self.limits = limits
@@ -84,6 +86,7 @@ class Channel(Link):
         self._deadlines = deadlines
         self._on_epoch = on_epoch
         self._on_back = on_back
+        self._on_state = on_state
         self._pauses = pauses
         self._held: dict[Batch, asyncio.TimerHandle] = {}
         self._outbox: list[Batch] = []
@@ -288,6 +291,7 @@ class Channel(Link):
 
     def _become(self, state: State) -> None:
         super()._become(state)
+        self._on_state(self)
         if self.direct is not None and state is not State.UP:
             self.direct.close()
             self.direct = None

@@ -53,6 +53,9 @@ class Mesh:
         """Whether other nodes may hold what this one lacks; it is being handed over."""
         self.by_index: list[Channel | None] = []
         """The channels parallel to the ring's members; None for this node itself, and where none was needed yet: see `channel_at`."""
+        self.was_cut_off = False
+        """Whether it was (`is_cut_off`) since this was last set to False."""
+        self._unreached: set[Channel] = set()
         self.copies: Mapping[str, int] = {}
         """How many nodes hold each key, of those groups where it is more than one."""
         self.limits = limits
@@ -126,6 +129,21 @@ class Mesh:
         return None
 
     @property
+    def is_cut_off(self) -> bool:
+        """Whether of several members that were needed so far not one can be reached: so it is likely to be this end that is away."""
+        return len(self._channels) == len(self._unreached) > 1
+
+    def reaches_holder(self, key: str, copies: int) -> bool:
+        """Whether this node, or one that it can reach, is among the ``copies`` that hold ``key``. About 0.1 us where all members can be reached."""
+        if not self._unreached:
+            return True
+        for member in self.ring.owners(key, copies):
+            channel = self.channel_of(member.node_id)
+            if channel is None or channel.usable:
+                return True
+        return False
+
+    @property
     def used(self) -> list[Channel]:
         """The channels to members that were needed so far."""
         return list(self._channels.values())
@@ -158,9 +176,17 @@ class Mesh:
             ran_s=self._own_loop.ran_s,
             # A node asks on behalf of its callers, and it is they who back off.
             pauses=Pauses(self._random) if self._self_id is None else None,
+            on_state=self._on_state,
         )  # fmt: skip
         channel.epoch = self.ring.epoch
         return channel
+
+    def _on_state(self, channel: Channel) -> None:
+        if channel.usable or channel.state is State.CLOSED or self._channels.get(channel.name) is not channel:
+            self._unreached.discard(channel)
+        else:
+            self._unreached.add(channel)
+            self.was_cut_off = self.was_cut_off or self.is_cut_off
 
     def _all_channels(self) -> list[Channel]:
         return [*self._channels.values(), *self._extra.values()]
