@@ -21,6 +21,7 @@ The floor plan, from the bottom; imports go strictly down:
     connecting.py   from an address to one of them; sync/: the same for threads
     testing/        for users' tests: a cluster in one process, and a clock that can be moved
     cli/            the commands
+    contrib/        adapters to other frameworks, which nothing else here knows
 
 The way of a request, over the wire: transport -> core.wire.decode -> node.dispatch -> group.get_local -> store, or a flight -> loader.
 In a program: group.get -> store, or a flight -> ours? loader : peers -> transport -> the owner's first door.

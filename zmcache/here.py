@@ -41,7 +41,7 @@ class Here:
         outcome = (await self._group.outcomes([key], self._timeout(timeout)))[0]
         return self._row(outcome)
 
-    get_directly = None
+    get_directly = set_directly = None
 
     async def peek(self, key: str, timeout: Duration | None) -> Row:
         """See `Raw.peek`."""

@@ -35,7 +35,7 @@ MACHINE: dict[str, Any] = {
 
 NAMES = """
 gets-64-redis gets-64-memcached gets-64-echo gets-256-redis one-caller-echo one-caller-busy-redis get-many-redis get-many-8-redis
-cached-hit cached-hit-64 sync-one sync-threads embedded-get embedded-get-nowait
+cached-hit cached-hit-64 sync-one sync-threads django-get django-set embedded-get embedded-get-nowait
 hit-lru hit-lfu hit-arc hit-sieve hit-s3-fifo hit-w-tinylfu million-bytes million-pause expiry-pause longest-set longest-turn
 groups-100 nodes-100 nodes-1000 nodes-1000-memory new-ring
 set-copies gets-copies handover-rate handover-p99 tool-rate tool-record tool-memory tool-start

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import uvloop
-from zmcache_loadgen.bench import threads
+from zmcache_loadgen.bench import django_backend, threads
 from zmcache_loadgen.bench.drive import Effort
 from zmcache_loadgen.bench.goals import NotMeasurable, Row
 from zmcache_loadgen.bench.sections import measure
@@ -87,3 +87,21 @@ def test_without_the_library_for_threads_its_rows_say_so(monkeypatch: pytest.Mon
     rows = only("sync-one", "sync-threads")
     assert [row.holds for row in rows] == [None, None]
     assert {row.note for row in rows} == {"there is no zmcache.sync in this zmcache"}
+
+
+def test_both_backends_for_django_are_asked() -> None:
+    get, put = only("django-get", "django-set")
+    for row in (get, put):
+        assert row.ratio is not None, row.note
+        assert row.measured is not None
+        assert row.measured > 0
+
+
+def test_without_django_its_rows_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr(django_backend, "import_module", missing)
+    rows = only("django-get", "django-set")
+    assert [row.holds for row in rows] == [None, None]
+    assert "pip install 'zmcache[bench,django]'" in rows[0].note

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from zmcache.cache.fences import Fences
-from zmcache.cache.raw import CLOSED, NOT_OPEN, GetDirectly, Raw, Row, Told
+from zmcache.cache.raw import CLOSED, NOT_OPEN, GetDirectly, Raw, Row, SetDirectly, Told
 from zmcache.core.calls import Duration
 from zmcache.core.wire import Change, Limits
 from zmcache.errors import LifecycleError, ZmcacheError
@@ -25,6 +25,7 @@ class Entrance:
     get: Callable[[str, Duration | None], Awaitable[Row]]
     peek: Callable[[str, Duration | None], Awaitable[Row]]
     get_directly: GetDirectly | None
+    set_directly: SetDirectly | None
     """None where there is nothing behind it, too: who asks through the loop then is told why."""
     forgo: Callable[[str], None]
     get_many: Callable[
@@ -52,7 +53,7 @@ class Entrance:
         self.get, self.peek, self.get_many = raw.get, raw.peek, raw.get_many
         self.change, self.change_many, self.clear = raw.change, raw.change_many, raw.clear
         self.forgo, self.post = raw.forgo, raw.post
-        self.get_directly = raw.get_directly
+        self.get_directly, self.set_directly = raw.get_directly, raw.set_directly
 
     def close(self) -> None:
         """It is closing: nobody asks for anything any more. What ends now may still give back its lease (`post`)."""
@@ -62,7 +63,7 @@ class Entrance:
         async def refuse(*_: object) -> Any:
             raise LifecycleError(why)
 
-        self.get_directly = None
+        self.get_directly = self.set_directly = None
         self.get = self.peek = self.get_many = self.change = self.change_many = self.clear = refuse
 
 

@@ -19,6 +19,12 @@ Told: TypeAlias = tuple[bytes | None, int, int, int]
 """The same, and the token of the value or of the lease, where one was asked for."""
 GetDirectly: TypeAlias = Callable[[str, Duration | None], tuple[Row | None, Duration | None]]
 """The row of a key, or None where it has to be asked for through the loop; and the timeout that is left for that."""
+SetDirectly: TypeAlias = Callable[
+    [Change, Duration | None, Callable[[Callable[[], None]], None]], tuple[bool, Duration | None]
+]
+"""Whether it was done, or the loop has to do it; and the timeout that is left for that. What it gives the third argument is to be called on the
+loop, before anything that is asked from then on.
+"""
 
 
 NOT_OPEN: Final = "it is not open: use it inside `async with zmcache.connect(...) as cache`"
@@ -48,6 +54,10 @@ class Raw(Protocol):
     @property
     def get_directly(self) -> GetDirectly | None:
         """For threads that wait: a get that does without the loop; None where there is no such thing."""
+
+    @property
+    def set_directly(self) -> SetDirectly | None:
+        """The same for a SET, which has been checked. Not to be used where there are no such gets."""
 
     def forgo(self, key: str) -> None:
         """Who waited for ``get(key)`` or ``peek(key)`` was cancelled."""

@@ -12,7 +12,7 @@ from zmcache.cache.lanes import get_in_lanes, in_lanes, keys_at_once, parts_of, 
 from zmcache.cache.raw import Told
 from zmcache.client.asking import Asking
 from zmcache.client.bulk import Flight, discard, found_in
-from zmcache.client.direct import DirectGets
+from zmcache.client.direct import DirectCalls
 from zmcache.client.route import Route
 from zmcache.core.calls import Duration, many_keys
 from zmcache.core.wire import FILL, FROM_LOADER, GETS, IS_NONE, Change, check_key
@@ -45,7 +45,8 @@ class ClientRaw:
         self._peeking = Asking(name, route, timeout_s, on_unreachable, fills=True)
         self.get = self._asking.ask
         self.peek = self._peeking.ask
-        self.get_directly = DirectGets(name, route, timeout_s).get
+        self._direct = DirectCalls(name, route, timeout_s)
+        self.get_directly = self._direct.get
 
     def forgo(self, key: str) -> None:
         """See `Raw.forgo`."""
@@ -129,8 +130,19 @@ class ClientRaw:
                 errand[1].channel.forgo(errand[1], errand)
             raise
         finally:
-            self._fence(change.key)
-            self.fences.changed(change, status)
+            self._changed(change, status)
+
+    def set_directly(
+        self, change: Change, timeout: Duration | None, soon: Callable[[Callable[[], None]], None]
+    ) -> tuple[bool, Duration | None]:
+        """See `Raw.set_directly`."""
+        status: int | None = None
+        try:
+            row, timeout = self._direct.set(change, timeout)
+            status = None if row is None else row[1]
+        finally:
+            soon(partial(self._changed, change, status))
+        return row is not None, timeout
 
     async def change_many(self, changes: Sequence[Change], timeout: Duration | None) -> list[Told | ZmcacheError]:
         """See `Raw.change_many`."""
@@ -173,6 +185,10 @@ class ClientRaw:
             await self._clear(self.name, timeout)
         finally:
             self.fences.cleared()
+
+    def _changed(self, change: Change, status: int | None) -> None:
+        self._fence(change.key)
+        self.fences.changed(change, status)
 
     def _fence(self, key: str) -> None:
         self._asking.fence(key)

@@ -1,10 +1,10 @@
-"""The direct way to one peer: a lone get of a thread that waits, past the loop, over a connection of its own.
+"""The direct way to one peer: a lone get or set of a thread that waits, past the loop, over a connection of its own.
 
 For a caller without a loop the way there and back costs two changes of thread, which on a machine with little to do take as long as half of
-all the rest. So a get that is alone asks by itself: it sends, waits and decodes where it stands. The loop stays in charge of everything else:
+all the rest. So what is alone asks by itself: it sends, waits and decodes where it stands. The loop stays in charge of everything else:
 
 - It opens the connection, when it is first wished for, and closes it when the channel finds its peer gone or hung: what a thread waits for
-  then is asked again through the loop, which knows whom to ask instead. Asking twice is harmless for a get.
+  then is asked again through the loop, which knows whom to ask instead. Asking twice is harmless for a get, and for a set.
 - One thread at a time, and only while nothing else is under way (`zmcache.sync.bridge`): callers who are several fare better together.
 - Whatever is out of the ordinary goes through the loop as well: a connection that is not ready, bad frames, a node that is stopping.
 
@@ -63,25 +63,42 @@ class Direct:
 
         Raises `AskThroughLoop`, and `DeadlineExceeded`.
         """
+        return self._ask_alone(wire.GET, group, lambda header: wire.Get(*header, [key], trace), deadline_s)
+
+    def set(self, group: str, change: wire.Change, deadline_s: float) -> wire.Message | None:
+        """The same of a SET. Raises the same."""
+        value, none = (change.value, None) if change.value is not None else (b"", [wire.NONE_FLAG])
+        return self._ask_alone(
+            wire.SET, group, lambda header: wire.Set(*header, [change.key], [value], [change.ttl_ms], none), deadline_s
+        )
+
+    def _ask_alone(
+        self, kind: int, group: str, make: Callable[[wire.Header], wire.Message], deadline_s: float
+    ) -> wire.Message | None:
         connection = self._connection
         if connection is None or not connection.hold_nowait():
             return None
-        # An interruption from here to the next line leaves it held for ever: then all gets go through the loop.
+        # An interruption from here to the next line leaves it held for ever: then everything goes through the loop.
         try:
-            return self._ask(connection, group, key, deadline_s, trace)
+            return self._ask(connection, kind, group, make, deadline_s)
         finally:
             connection.let_go()
 
     def _ask(
-        self, connection: BlockingConnection, group: str, key: str, deadline_s: float, trace: str | None
+        self,
+        connection: BlockingConnection,
+        kind: int,
+        group: str,
+        make: Callable[[wire.Header], wire.Message],
+        deadline_s: float,
     ) -> wire.Message | None:
         channel = self._channel
         epoch, request_id = channel.epoch, next(self._ids)
         header = wire.header(
-            wire.GET, request_id, epoch, deadline_ms=remaining_ms(deadline_s, time.monotonic()), group=group
+            kind, request_id, epoch, deadline_ms=remaining_ms(deadline_s, time.monotonic()), group=group
         )
         try:
-            if not connection.send_nowait(wire.encode(wire.Get(*header, [key], trace))):
+            if not connection.send_nowait(wire.encode(make(header))):
                 self._replace()
                 return None
             reply = self._answer(connection, request_id, deadline_s)

@@ -10,7 +10,7 @@ bridge.py       from threads that wait to the loop that works, and back; call.py
                 exiting.py: what becomes of the loop when the program ends
 documenting.py  the words of the asynchronous calls, for these
 
-I/O is done by one event loop in a thread of the connection's own; a get that is alone asks its node by itself. Functions that make values run in
+I/O is done by one event loop in a thread of the connection's own; a get or set that is alone asks its node itself. Functions that make values run in
 the thread that waits for them.
 """
 

@@ -12,7 +12,8 @@ The way of a call:
 
 All of the loop's work is done by the one thread, and never by a caller's, although that would save both changes of thread: signals interrupt the
 main thread, and some programs interrupt others, between any two lines of Python, and what the loop is doing for others then would be half done.
-A get that is alone (`is_alone`) need not come this way at all: where it can, it asks its node by itself (`zmcache.peers.direct`).
+A get or set that is alone (`is_alone`) need not come this way at all: where it can, it asks its node by itself (`zmcache.peers.direct`). What the
+loop has to know of that it is told before the next call, and not woken for (`run_soon`).
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ R = TypeVar("R")
 # Fills in the background wait for databases; as many as these at once are what a pool of connections usually has to spare.
 BACKGROUND_THREADS: Final = 8
 
+# So many wake it after all: what they hold is not to grow.
+_OWED_MOST: Final = 100
+
 _CLOSED: Final = "it is closed: calls belong inside `with zmcache.sync.connect(...) as cache`"
 
 
@@ -59,6 +63,7 @@ class Bridge:
         self._closed = self._ended = False
         self._woken = False
         self._pending: deque[Callable[[], object]] = deque()
+        self._owed: deque[Callable[[], None]] = deque()
         self._stop: asyncio.Event | None = None
         self._stopping = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -132,6 +137,12 @@ class Bridge:
         call = Call(self, lambda: begin(call))
         call.in_line = False  # it may be at its work when its turn comes
         return cast(R, self.wait(call))
+
+    def run_soon(self, callback: Callable[[], None]) -> None:
+        """``callback`` is called on the loop, before any call that is made from now on."""
+        self._owed.append(callback)
+        if len(self._owed) > _OWED_MOST:
+            self._wake()
 
     def is_alone(self) -> bool:
         """Whether a call could be made now, and nothing else is under way: about 0.2 us. What has changed by the next line does no harm."""
@@ -231,10 +242,17 @@ class Bridge:
         pending = self._pending
         try:
             while pending:
+                # Looked at after the mark of each call: whatever was owed when that was made is here.
+                self._pay()
                 pending.popleft()()
+            self._pay()
         finally:
             if pending:  # something raised that never should: the others go on
                 self._wake()
+
+    def _pay(self) -> None:
+        while self._owed:
+            self._owed.popleft()()
 
     def _main(self, running: threading.Event) -> None:
         self._ident = get_ident()

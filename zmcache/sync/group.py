@@ -12,9 +12,9 @@ from zmcache.cache import CacheGroup
 from zmcache.cache.making import DEFAULT_LEASE_S, making
 from zmcache.cache.raw import Row
 from zmcache.codecs import Undecodable, serves_threads
-from zmcache.core.calls import UNSET, Duration, Item, Ttl, many_keys
+from zmcache.core.calls import UNSET, Duration, Item, Ttl, many_keys, ttl_to_ms
 from zmcache.core.keys import Keys
-from zmcache.core.wire import FROM_LOADER, IS_NONE
+from zmcache.core.wire import FROM_LOADER, IS_NONE, SET, Change
 from zmcache.errors import MeshError, RequestError
 from zmcache.sync.bridge import Bridge
 from zmcache.sync.cached import SyncCached, lent
@@ -101,6 +101,17 @@ class SyncGroup(Generic[T]):
         return self._bridge.run(self._group.gets, key, timeout=timeout)
 
     def set(self, key: str, value: T | None, *, ttl: Ttl = UNSET, timeout: Duration | None = None) -> None:
+        raw = self._raw
+        set_directly = raw.set_directly if self._serves_threads and raw.get_directly is not None else None
+        if set_directly is not None and self._bridge.is_alone():
+            change = Change(SET, key, self._group._encoded(key, value), ttl_to_ms(ttl))
+            try:
+                done, timeout = set_directly(change, timeout, self._bridge.run_soon)
+            except MeshError as error:
+                self._bridge.run_nowait(self._away, error)
+                return
+            if done:
+                return
         self._bridge.run(self._group.set, key, value, ttl=ttl, timeout=timeout)
 
     def set_many(

@@ -50,6 +50,8 @@ GOALS: Final = (
     Goal("cached-hit-64", "a cached function's hits, 64 callers", "calls/s", "get of the same keys", "at least", 0.6),
     Goal("sync-one", "zmcache.sync, one thread, p50", "us", "redis-py", "at most", 2.0),
     Goal("sync-threads", "zmcache.sync, 16 threads", "gets/s", "redis-py", "at least", 2.0),
+    Goal("django-get", "Django backend, get, one thread, p50", "us", "Django's redis backend", "at most", 1.2),
+    Goal("django-set", "Django backend, set, one thread, p50", "us", "Django's redis backend", "at most", 1.2),
     Goal("embedded-get", "embedded hit, await get", "ns", "OrderedDict get, move_to_end", "at most", 10.0),
     Goal("embedded-get-nowait", "embedded hit, get_nowait", "ns", "OrderedDict get, move_to_end", "at most", 4.0),
     Goal("hit-lru", "a hit in the store, lru", "ns", "OrderedDict get, move_to_end", "at most", 2.0),

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from ..errors import LoadgenError
-from . import cached, copies, embedded, generator, million, network, policies, scale, thousand, threads
+from . import cached, copies, django_backend, embedded, generator, million, network, policies, scale, thousand, threads
 from .drive import Effort
 from .goals import BY_NAME, GOALS, Row, unmeasured
 
@@ -33,6 +33,7 @@ SECTIONS: Final = (
     Section(("get-many-8-redis",), partial(network.get_many_and_mget, 8)),
     Section(("cached-hit", "cached-hit-64"), cached.hits),
     Section(("sync-one", "sync-threads"), threads.gets),
+    Section(("django-get", "django-set"), django_backend.calls),
     Section(("embedded-get", "embedded-get-nowait"), embedded.hits),
     Section(("hit-lru", "hit-lfu", "hit-arc", "hit-sieve", "hit-s3-fifo", "hit-w-tinylfu"), policies.hits),
     Section(("million-bytes", "million-pause", "expiry-pause"), million.entries),
