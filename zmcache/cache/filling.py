@@ -17,6 +17,7 @@ What is asked for inside its own fill, by whatever way, would wait for itself: i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
@@ -34,7 +35,7 @@ from zmcache.cache.waiting import Waiting
 from zmcache.codecs import Codec, Undecodable
 from zmcache.core.calls import check_timeout
 from zmcache.core.tokens import ANEW, token_of
-from zmcache.core.wire import DUE, check_key
+from zmcache.core.wire import DUE, FOREVER, FROM_HOT, check_key
 from zmcache.errors import DeadlineExceeded, LifecycleError, ZmcacheError
 
 T = TypeVar("T")
@@ -63,6 +64,10 @@ class Filling(Generic[T]):
         check_not_in(self._raw, key)
         if self._flights.closed:
             raise LifecycleError(CLOSED)
+        near = self._raw.near
+        if near is not None and (copy := near(key)) is not None:
+            with contextlib.suppress(Undecodable):
+                return self._filler.made(copy, FROM_HOT, FOREVER)
         make = self._filler.fill
         if key in self._flights:
             return await self._joined(key, fill, how, make)

@@ -9,11 +9,15 @@ from typing import Final
 
 from zmcache.cache.fences import Fences
 from zmcache.cache.lanes import get_in_lanes, in_lanes, keys_at_once, parts_of, patiently
-from zmcache.cache.raw import Told
+from zmcache.cache.raw import NearStatistics, Told
+from zmcache.cache.watching import Feed
 from zmcache.client.asking import Asking
 from zmcache.client.bulk import Flight, discard, found_in
 from zmcache.client.direct import DirectGets
+from zmcache.client.following import Sessions
+from zmcache.client.near import NearGets, NearSettings
 from zmcache.client.route import Route
+from zmcache.client.watching import Watching
 from zmcache.core.calls import Duration, many_keys
 from zmcache.core.wire import FILL, FROM_LOADER, GETS, IS_NONE, Change, check_key
 from zmcache.errors import DeadlineExceeded, MeshError, ZmcacheError
@@ -31,8 +35,10 @@ class ClientRaw:
         timeout_s: float,
         on_unreachable: Callable[[], None],
         clear: Callable[[str, Duration | None], Awaitable[None]],
+        sessions: Sessions,
+        near: NearSettings | None = None,
     ) -> None:
-        """``on_unreachable`` is called when a node could not be reached: the ring may have changed."""
+        """``on_unreachable`` is called when a node could not be reached: the ring may have changed. ``near``: keep copies here."""
         self.name = name
         self.limits = route.mesh.limits
         self.timeout_s = timeout_s
@@ -46,11 +52,38 @@ class ClientRaw:
         self.get = self._asking.ask
         self.peek = self._peeking.ask
         self.get_directly = DirectGets(name, route, timeout_s).get
+        self._watching = Watching(name, route, sessions, route.mesh.clock)
+        sessions.add(name, self._watching)
+        self.near: Callable[[str], bytes | None] | None = None
+        self._near: NearGets | None = None
+        if near is not None:
+            self._near = NearGets(near, name, route, timeout_s, on_unreachable, sessions, self._asking, self._peeking)
+            self.near, self.get, self.peek = self._near.copies.read, self._near.get, self._near.peek
 
     def forgo(self, key: str) -> None:
         """See `Raw.forgo`."""
         self._asking.forgo(key)
         self._peeking.forgo(key)
+        if self._near is not None:
+            self._near.forgo(key)
+
+    def watch(self, feed: Feed) -> Callable[[], None]:
+        """See `Raw.watch`."""
+        self._watching.add(feed)
+        return partial(self._watching.remove, feed)
+
+    def ring_changed(self) -> None:
+        """Keys have other owners."""
+        if self._near is not None:
+            self._near.copies.drop_all()
+
+    def near_statistics(self) -> NearStatistics | None:
+        """What the copies here did; None where none are kept."""
+        return None if self._near is None else self._near.copies.statistics()
+
+    async def aclose(self) -> None:
+        """Watch nothing any more."""
+        await self._watching.aclose()
 
     async def get_many(
         self, keys: Iterable[str], timeout: Duration | None
@@ -115,7 +148,7 @@ class ClientRaw:
         return await self._change(change, timeout)
 
     async def _change(self, change: Change, timeout: Duration | None) -> Told:
-        self._peeking.fence(change.key)
+        self._fence(change.key)
         errand = self._asking.begin(change, timeout)
         status: int | None = None
         try:
@@ -144,7 +177,7 @@ class ClientRaw:
 
     async def _change_some(self, changes: Sequence[Change], timeout: Duration | None) -> list[Told | ZmcacheError]:
         for change in changes:
-            self._peeking.fence(change.key)
+            self._fence(change.key)
         told: list[Told | ZmcacheError] = []
         errands: list[Flight] = []
         try:
@@ -172,8 +205,12 @@ class ClientRaw:
         try:
             await self._clear(self.name, timeout)
         finally:
+            if self._near is not None:
+                self._near.copies.forget(None)
             self.fences.cleared()
 
     def _fence(self, key: str) -> None:
         self._asking.fence(key)
         self._peeking.fence(key)
+        if self._near is not None:
+            self._near.fence(key)

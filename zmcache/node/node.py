@@ -35,6 +35,7 @@ from zmcache.node.about import figures_frame, members_frame
 from zmcache.node.dispatch import Dispatcher
 from zmcache.node.doubt import Doubt
 from zmcache.node.figures import figures_of
+from zmcache.node.followers import Followers
 from zmcache.node.handover import Handover
 from zmcache.node.housekeeping import SUSPECTED_S, Housekeeping, time_since_boot_s
 from zmcache.node.membership import Membership
@@ -105,6 +106,8 @@ class Node:
         self._doubt: Doubt | None = None
         self._usage: Usage | None = None
         self._shortage: Shortage | None = None
+        self._followers: Followers | None = None
+        self._followed_by = Ring.EMPTY
         self._comparing: set[asyncio.Task[None]] = set()
         self.on_leave: Callable[[bool], None] | None = None
         """Called when somebody asks this node to leave the ring and end; with True: and to begin again. None: nobody may."""
@@ -199,8 +202,22 @@ class Node:
             self._mesh, self._groups, node_id, lambda: HandedOver(handover.handed_for, handover.lacking)
         )
         self._tidied = itertools.cycle(self._groups.values())
+        self._followers = Followers(
+            self._groups,
+            self._listener.send_nowait,
+            lambda: self.epoch,
+            config.limits,
+            incarnation=int(self._random() * 2**53),
+            clock=self._loop_time,
+        )
         self._dispatcher = Dispatcher(
-            self, self._groups, config.limits, self._deadlines, self._listener.send_nowait, clock=self._loop_time
+            self,
+            self._groups,
+            config.limits,
+            self._deadlines,
+            self._listener.send_nowait,
+            self._followers,
+            clock=self._loop_time,
         )
         self._membership = Membership(self._mesh, node_id, self._on_ring, clock=self._loop_time)
         self._discovery = self._make_discovery(self._member)
@@ -305,6 +322,8 @@ class Node:
             self._doubt.close()
         if self._usage is not None:
             self._usage.close()
+        if self._followers is not None:
+            self._followers.close()
         if self._shortage is not None:
             await self._shortage.aclose()
         if self._handover is not None:
@@ -464,6 +483,10 @@ class Node:
     def _on_ring(self) -> None:
         for group in self._groups.values():
             group.ring_changed()
+        ring = self.ring()
+        if self._followers is not None and not ring.places_as(self._followed_by):
+            self._followers.moved()
+        self._followed_by = ring
         if self._handover is not None:
             self._handover.on_ring()
 
