@@ -98,7 +98,8 @@ class Reading(Generic[T]):
         newer one. When the connection was lost, or the key has another owner, it goes on with what is there then, ``resumed``. That a value's
         time is over, or that it was evicted, is not told.
 
-        Ends with the loop over it: ``async for update in items.watch("EURUSD"): ...``. Raises `InvalidKey`; `UnknownGroup`.
+        Ends with the loop over it: ``async for update in items.watch("EURUSD"): ...``. Raises `InvalidKey`; `UnknownGroup`;
+        `ConfigError` where the connection goes through any node, and not to owners.
         """
         if not keys:
             raise InvalidKey("watch needs a key, or several")

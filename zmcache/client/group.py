@@ -16,11 +16,11 @@ from zmcache.client.bulk import Flight, discard, found_in
 from zmcache.client.direct import DirectGets
 from zmcache.client.following import Sessions
 from zmcache.client.near import NearGets, NearSettings
-from zmcache.client.route import Route
+from zmcache.client.route import OwnerRoute, Route
 from zmcache.client.watching import Watching
 from zmcache.core.calls import Duration, many_keys
 from zmcache.core.wire import FILL, FROM_LOADER, GETS, IS_NONE, Change, check_key
-from zmcache.errors import DeadlineExceeded, MeshError, ZmcacheError
+from zmcache.errors import ConfigError, DeadlineExceeded, MeshError, ZmcacheError
 
 _TEXT: Final = frozenset({str})
 
@@ -46,6 +46,7 @@ class ClientRaw:
         self._keys_at_once = keys_at_once(self.limits)
         self._clear = clear
         route = route.of(name)
+        self._by_owner = isinstance(route, OwnerRoute)
         self._asking = Asking(name, route, timeout_s, on_unreachable)
         # Apart: what is asked for by who makes it is not loaded, and so cannot be shared with who wants it loaded.
         self._peeking = Asking(name, route, timeout_s, on_unreachable, fills=True)
@@ -69,6 +70,8 @@ class ClientRaw:
 
     def watch(self, feed: Feed) -> Callable[[], None]:
         """See `Raw.watch`."""
+        if not self._by_owner:
+            raise ConfigError('watch needs route="owner": it is owners who tell')
         self._watching.add(feed)
         return partial(self._watching.remove, feed)
 
