@@ -248,10 +248,9 @@ async def read_against_writer(
         began_s = time.monotonic()
         value = await near.get("k")
         reads += 1
-        if value is not None:
-            replaced_s = replaced_at_s[int(value)]
-            if replaced_s:
-                oldest_s = max(oldest_s, began_s - replaced_s)
+        # One that stands there before its writer knows is as new as can be.
+        if value is not None and int(value) < len(replaced_at_s) and (replaced_s := replaced_at_s[int(value)]):
+            oldest_s = max(oldest_s, began_s - replaced_s)
         if reads % 100 == 0:
             await asyncio.sleep(0)
             looks += 1
@@ -360,3 +359,18 @@ def test_garbage_in_a_news_is_a_bad_frame(column: int) -> None:
         broken[column] = garbage
         with pytest.raises(wire.BadFrame):
             wire.decode(wire.encode(tuple(broken)), Limits())  # type: ignore[arg-type]
+
+
+def test_fetch_tells_that_it_came_from_here_and_what_is_left_of_its_life() -> None:
+    async def test(cluster: Cluster) -> None:
+        async with cluster.client(near=NEAR) as client:
+            items = client.group("items")
+            await items.set("k", b"1", ttl=5)
+            await kept(items, "k", b"1")
+            item = await items.fetch("k")
+            assert item is not None
+            assert (item.value, item.source) == (b"1", "hot")
+            assert item.ttl_s is not None
+            assert 0 < item.ttl_s <= 5
+
+    mesh_test(test, loads=False)

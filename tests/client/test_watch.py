@@ -50,9 +50,7 @@ async def watching(items: CacheGroup[Any], *keys: str) -> AsyncIterator[Seen]:
 
     task = asyncio.create_task(watch())
     try:
-        await eventually(
-            lambda: seen.error or {update.key for update in seen.updates} >= set(keys), within_s=WITHIN_S
-        )
+        await eventually(lambda: seen.error or {update.key for update in seen.updates} >= set(keys), within_s=WITHIN_S)
         yield seen
     finally:
         task.cancel()
@@ -178,14 +176,13 @@ def test_a_new_owner_goes_on_with_what_is_there_and_says_so() -> None:
 def test_a_connection_that_was_lost_resumes() -> None:
     async def test(cluster: Cluster) -> None:
         key = cluster.key_of("b")
-        async with cluster.client("a") as client:
-            async with watching(client.group("items"), key) as seen:
-                cluster.network.cut(endpoint("b"))
-                cluster.network.heal(endpoint("b"))
-                await cluster.group("b").set(key, b"1")
-                await eventually(lambda: seen.values[-1] == b"1", within_s=WITHIN_S)
-                await cluster.group("b").set(key, b"2")
-                await eventually(lambda: seen.values[-1] == b"2", within_s=WITHIN_S)
+        async with cluster.client("a") as client, watching(client.group("items"), key) as seen:
+            cluster.network.cut(endpoint("b"))
+            cluster.network.heal(endpoint("b"))
+            await cluster.group("b").set(key, b"1")
+            await eventually(lambda: seen.values[-1] == b"1", within_s=WITHIN_S)
+            await cluster.group("b").set(key, b"2")
+            await eventually(lambda: seen.values[-1] == b"2", within_s=WITHIN_S)
         assert any(update.resumed for update in seen.updates)
 
     mesh_test(test, loads=False)
@@ -194,14 +191,13 @@ def test_a_connection_that_was_lost_resumes() -> None:
 def test_when_the_owner_dies_its_heir_is_watched() -> None:
     async def test(cluster: Cluster) -> None:
         key = cluster.key_of("b")
-        async with cluster.client("a", "c") as client:
-            async with watching(client.group("items"), key) as seen:
-                await cluster.kill("b")
-                cluster.registry.drop("b")
-                await cluster.settled()
-                await eventually(lambda: "b" not in client.ring(), within_s=WITHIN_S)
-                await client.group("items").set(key, b"after")
-                await eventually(lambda: seen.values[-1] == b"after", within_s=WITHIN_S)
+        async with cluster.client("a", "c") as client, watching(client.group("items"), key) as seen:
+            await cluster.kill("b")
+            cluster.registry.drop("b")
+            await cluster.settled()
+            await eventually(lambda: "b" not in client.ring(), within_s=WITHIN_S)
+            await client.group("items").set(key, b"after")
+            await eventually(lambda: seen.values[-1] == b"after", within_s=WITHIN_S)
 
     mesh_test(test, "a", "b", "c", loads=False)
 

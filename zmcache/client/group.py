@@ -9,7 +9,7 @@ from typing import Final
 
 from zmcache.cache.fences import Fences
 from zmcache.cache.lanes import get_in_lanes, in_lanes, keys_at_once, parts_of, patiently
-from zmcache.cache.raw import NearStatistics, Told
+from zmcache.cache.raw import GetDirectly, NearStatistics, Told
 from zmcache.cache.watching import Feed
 from zmcache.client.asking import Asking
 from zmcache.client.bulk import Flight, discard, found_in
@@ -52,7 +52,7 @@ class ClientRaw:
         self._peeking = Asking(name, route, timeout_s, on_unreachable, fills=True)
         self.get = self._asking.ask
         self.peek = self._peeking.ask
-        self.get_directly = DirectGets(name, route, timeout_s).get
+        self.get_directly: GetDirectly | None = DirectGets(name, route, timeout_s).get
         self._watching = Watching(name, route, sessions, route.mesh.clock)
         sessions.add(name, self._watching)
         self.near: Callable[[str], bytes | None] | None = None
@@ -60,6 +60,7 @@ class ClientRaw:
         if near is not None:
             self._near = NearGets(near, name, route, timeout_s, on_unreachable, sessions, self._asking, self._peeking)
             self.near, self.get, self.peek = self._near.copies.read, self._near.get, self._near.peek
+            self.get_directly = None  # a thread that asks past the loop would not find what is here
 
     def forgo(self, key: str) -> None:
         """See `Raw.forgo`."""

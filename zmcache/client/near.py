@@ -21,7 +21,7 @@ from zmcache.client.following import Session, Sessions
 from zmcache.client.route import Route
 from zmcache.core.calls import Duration
 from zmcache.core.hot import HotCache
-from zmcache.core.wire import FOREVER, FROM_LOADER, FROM_OWNER, NOT_OWNER, OLD_FLAG, Answer, News
+from zmcache.core.wire import FOREVER, FROM_HOT, FROM_LOADER, FROM_OWNER, NOT_OWNER, OLD_FLAG, Answer, News
 from zmcache.errors import ZmcacheError
 from zmcache.peers.batch import Batch
 
@@ -53,6 +53,15 @@ class Near:
             self._look()
         value = self._cache.read(key, now_s)
         return value if type(value) is bytes else None
+
+    def row(self, key: str) -> Row | None:
+        """The same, with its life."""
+        value = self.read(key)
+        if value is None:
+            return None
+        now_s = self._clock()
+        entry = self._cache.lookup(key, now_s)
+        return None if entry is None else (value, FROM_HOT, max(1, round((entry[1] - now_s) * 1000)))
 
     def wants(self, key: str) -> bool:
         """Whether the answer to a get of ``key`` that begins now is to be kept: the owner is to be asked for news of it."""
@@ -210,12 +219,18 @@ class NearGets:
         """``asking`` and ``peeking`` are for what is not kept."""
         self.copies = copies = Near(settings.budget_bytes, settings.ttl_s, route, sessions, route.mesh.clock)
         sessions.add(name, copies)
+        self._loop = asyncio.get_running_loop()
         self._asking, self._peeking = asking, peeking
         self._keeping = Keeping(name, route, timeout_s, on_unreachable, copies, fills=False)
         self._keeping_peeks = Keeping(name, route, timeout_s, on_unreachable, copies, fills=True)
 
     def get(self, key: str, timeout: Duration | None) -> asyncio.Future[Row]:
-        """See `Raw.get`: of what is not here."""
+        """See `Raw.get`."""
+        row = self.copies.row(key) if type(key) is str else None
+        if row is not None:
+            future: asyncio.Future[Row] = self._loop.create_future()
+            future.set_result(row)
+            return future
         return self._ask(key, timeout, self._asking, self._keeping)
 
     def peek(self, key: str, timeout: Duration | None) -> asyncio.Future[Row]:

@@ -207,7 +207,7 @@ class Node:
             self._listener.send_nowait,
             lambda: self.epoch,
             config.limits,
-            incarnation=int(self._random() * 2**53),
+            incarnation=versions.next(),
             clock=self._loop_time,
         )
         self._dispatcher = Dispatcher(
