@@ -17,7 +17,6 @@ What is asked for inside its own fill, by whatever way, would wait for itself: i
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Generic, TypeVar
@@ -35,11 +34,12 @@ from zmcache.cache.waiting import Waiting
 from zmcache.codecs import Codec, Undecodable
 from zmcache.core.calls import check_timeout
 from zmcache.core.tokens import ANEW, token_of
-from zmcache.core.wire import DUE, FOREVER, FROM_HOT, check_key
+from zmcache.core.wire import DUE, check_key
 from zmcache.errors import DeadlineExceeded, LifecycleError, ZmcacheError
 
 T = TypeVar("T")
 
+NOTHING: Final = object()
 _BACKGROUND_MAX: Final = 1000
 # For a look beside a fill that takes long: what it made must not wait for a node that hangs.
 _LOOK_S: Final = 0.2
@@ -51,6 +51,7 @@ class Filling(Generic[T]):
 
     def __init__(self, raw: Raw, codec: Codec[T] | None, away: Away) -> None:
         self._raw = raw
+        self._codec = codec
         self._away = away
         self._clock = away.clock
         self._pauses = Pauses(away.clock)
@@ -59,15 +60,23 @@ class Filling(Generic[T]):
         self._refreshes = Flights[Made](away.clock)
         raw.fences.add(self._fence)
 
+    def near(self, key: str) -> Any:
+        """The value of the copy that this process keeps of ``key``; `NOTHING` where there is none."""
+        near = self._raw.near
+        if near is None or (copy := near(key)) is None:
+            return NOTHING
+        if self._codec is None:
+            return copy
+        try:
+            return self._codec.decode(copy)
+        except Undecodable:
+            return NOTHING
+
     async def get(self, key: str, fill: Fill[T | None], how: Making) -> Made:
         """The value of ``key``, made by ``fill`` where it is missing."""
         check_not_in(self._raw, key)
         if self._flights.closed:
             raise LifecycleError(CLOSED)
-        near = self._raw.near
-        if near is not None and (copy := near(key)) is not None:
-            with contextlib.suppress(Undecodable):
-                return self._filler.made(copy, FROM_HOT, FOREVER)
         make = self._filler.fill
         if key in self._flights:
             return await self._joined(key, fill, how, make)

@@ -40,10 +40,6 @@ class HotCache(Store):
         if least is None or rate > self._popularity.rate(least, now_s):
             self.set(key, value, now_s + life_s, now_s)
 
-    def wants(self, key: str, now_s: float) -> bool:
-        """Count one request for ``key``, which is not here; whether it is popular enough to be kept."""
-        return self._popularity.count(key, now_s) >= THRESHOLD
-
     def read(self, key: str, now_s: float) -> Held | None:
         """`get`, and counted."""
         value = self.get(key, now_s)
