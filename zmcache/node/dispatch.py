@@ -327,7 +327,8 @@ class Dispatcher:
             joined = group.change(change, late.deadline_s, waiter, forwarded=forwarded, trace=trace)
             if joined is not None:
                 late.joined(at, joined, waiter)
-        # What was done here needs no further turn of the loop.
+        # What was done here needs no further turn of the loop. Who watches has waited for it longer than who set it.
+        self._followers.flush()
         late.flush()
 
     def _clear(self, peer: bytes, request: wire.Query | wire.Reply | wire.Request) -> None:

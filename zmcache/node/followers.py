@@ -220,6 +220,11 @@ class Followers:
             self._loop.call_soon(self._tell_all)
         self._due[follower] = None
 
+    def flush(self) -> None:
+        """Tell now what this turn has brought so far: it need not wait for its end."""
+        if self._due:
+            self._tell_all()
+
     def _tell_all(self) -> None:
         due, self._due = self._due, {}
         for follower in due:
