@@ -49,8 +49,16 @@ async def _run(kind: str, test: Callable[[World], Coroutine[Any, Any, None]]) ->
 
 def in_each_world(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """Run a test in every world; further arguments are parameters of pytest's."""
+    return _in_worlds(test, "mem", "owner", "any")
 
-    @pytest.mark.parametrize("world", ["mem", "owner", "any"])
+
+def in_each_owning_world(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """The same, but not through any of the nodes."""
+    return _in_worlds(test, "mem", "owner")
+
+
+def _in_worlds(test: Callable[..., Coroutine[Any, Any, None]], *kinds: str) -> Callable[..., None]:
+    @pytest.mark.parametrize("world", kinds)
     @functools.wraps(test)
     def run(world: str, **arguments: Any) -> None:
         asyncio.run(_run(world, lambda made: test(made, **arguments)))

@@ -60,6 +60,8 @@ class Changing:
         self._lives = lives
         self._versions = versions
         self._clock = clock
+        self.on_change: Callable[[str], None] | None = None
+        """Told the key of each value that is another from now on, or gone; not of those whose time is over, and of those that are evicted."""
         self._cleared = 0  # what is no newer than this is forgotten
         self.tombstones = Tombstones(clock())
         self._ended = Tombstones(clock())
@@ -143,6 +145,8 @@ class Changing:
             return False
         self.tombstones.discard(key)
         self._ended.discard(key)
+        if self.on_change is not None:
+            self.on_change(key)
         return True
 
     def _too_large(self, held: Held) -> Outcome:
@@ -154,6 +158,8 @@ class Changing:
         version = self._next_version(key)
         self._store.delete(key, self._clock())
         self.tombstones.add(key, version, self._clock())
+        if self.on_change is not None:
+            self.on_change(key)
         return Outcome(None, NOT_THERE if there is None else DONE, 0.0)
 
     def remember_ended(self) -> None:
@@ -208,6 +214,8 @@ class Changing:
         if copy.flags & GONE_FLAG:
             self._store.delete(key, now_s)
             self.tombstones.add(key, version, now_s)
+            if self.on_change is not None:
+                self.on_change(key)
             return Outcome(None, DONE, 0.0, None, version)
         held = marked(
             Marked(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from zmcache.cache import Cache
 from zmcache.client import make_client
+from zmcache.client.near import DEFAULT_NEAR_TTL_S, NearSettings
 from zmcache.core.address import parse_address
 from zmcache.core.calls import DEFAULT_TIMEOUT_S, Duration, check_timeout
+from zmcache.core.units import parse_size
 from zmcache.core.wire import Limits
 from zmcache.errors import ConfigError
 from zmcache.inprocess import InProcess
@@ -22,6 +25,8 @@ def connect(
     on_error: str | None = None,
     route: str | None = None,
     busy_poll: float | None = None,
+    near: int | str | None = None,
+    near_ttl: Duration | None = None,
     limits: Limits | None = None,
 ) -> Cache:
     """A cache at ``address``: in this process (``mem://``), or a cluster (``zmcache://host:port,host:port``, or ``ipc://path``), by any of its
@@ -35,6 +40,9 @@ def connect(
                      and let them fetch from each other; for clients that can reach only those. Default: owner.
     busy_poll        seconds to poll the socket before sleeping while an answer is awaited. 0, the default: none. About 150e-6 takes a third off the
                      latency of a lone caller and costs that much processor time a call; leave it off where the loop has other work.
+    near             keep copies of popular keys in this process: so many bytes (or text, "16MiB") for each group. Their owners tell when they
+                     change. Default: none. Needs ``route="owner"``.
+    near_ttl         seconds that a copy lives at the most. Default: 10.
     limits           the cluster's limits, where its config has others than the defaults.
 
     All but ``limits`` may stand in the address as well: ``zmcache://host:port/?timeout=50ms&on_error=miss``; an argument here wins. Raises
@@ -43,12 +51,13 @@ def connect(
     endpoints, options = parse_address(address)
     given: dict[str, Any] = {
         "timeout": timeout, "connect_timeout": connect_timeout, "on_error": on_error, "route": route, "busy_poll": busy_poll,
+        "near": near, "near_ttl": near_ttl,
     }  # fmt: skip
     settings: dict[str, Any] = {**options, **{name: value for name, value in given.items() if value is not None}}
     on_error = settings.get("on_error", "raise")
     timeout_s = check_timeout(settings.get("timeout", DEFAULT_TIMEOUT_S))
     if not endpoints:
-        unfit = settings.keys() & {"route", "busy_poll", "connect_timeout"}
+        unfit = settings.keys() & {"route", "busy_poll", "connect_timeout", "near", "near_ttl"}
         if unfit:
             raise ConfigError(f"{min(unfit)} is for clusters: mem:// has no sockets")
         return InProcess(timeout=timeout_s, on_error=on_error, limits=limits)
@@ -64,4 +73,21 @@ def connect(
         connect_timeout=check_timeout(settings.get("connect_timeout", 5.0)),
         limits=limits,
         on_error=on_error,
+        near=_near(settings),
     )
+
+
+def _near(settings: Mapping[str, Any]) -> NearSettings | None:
+    if "near" not in settings:
+        if "near_ttl" in settings:
+            raise ConfigError("near_ttl says how long copies live, and near, how much room they have, is not given")
+        return None
+    if settings.get("route", "owner") != "owner":
+        raise ConfigError('near needs route="owner": only owners tell when a copy is old')
+    try:
+        budget_bytes = parse_size(settings["near"])
+    except ValueError as error:
+        raise ConfigError(f"near: {error}") from None
+    if not budget_bytes:
+        return None
+    return NearSettings(budget_bytes, check_timeout(settings.get("near_ttl", DEFAULT_NEAR_TTL_S)))

@@ -10,10 +10,12 @@ from typing import Final
 from zmcache.cache.fences import Fences
 from zmcache.cache.lanes import get_in_lanes, keys_at_once, patiently
 from zmcache.cache.raw import Row, Told
+from zmcache.cache.watching import Feed
+from zmcache.cache.watching import Told as Became
 from zmcache.calls import Group
 from zmcache.core.calls import DEFAULT_TIMEOUT_S, Duration, check_timeout, many_keys
 from zmcache.core.flight import Outcome
-from zmcache.core.wire import FILL, Change, check_key
+from zmcache.core.wire import FILL, GONE_FLAG, NONE_FLAG, Change, check_key
 from zmcache.errors import LifecycleError, PartialResult, ZmcacheError
 
 _SLICE: Final = 500  # a few milliseconds
@@ -42,6 +44,17 @@ class Here:
         return self._row(outcome)
 
     get_directly = set_directly = None
+    near: Callable[[str], bytes | None] | None = None
+
+    def watch(self, feed: Feed) -> Callable[[], None]:
+        """See `Raw.watch`."""
+        self._group.check_loop()
+        heard = Heard(self._group, feed)
+        heard.begin()
+        return heard.end
+
+    def near_statistics(self) -> None:
+        """None: all is near."""
 
     async def peek(self, key: str, timeout: Duration | None) -> Row:
         """See `Raw.peek`."""
@@ -121,3 +134,33 @@ class Here:
         if outcome.error is not None:
             raise outcome.error.with_traceback(None)
         return outcome.value, outcome.status, self._group.life_ms(outcome.expires_at_s)
+
+
+class Heard:
+    """A feed of what becomes of keys of a group in this process. See `zmcache.core.audience.Hearer`."""
+
+    def __init__(self, group: Group, feed: Feed) -> None:
+        self._group, self._feed = group, feed
+
+    def begin(self) -> None:
+        """With what is there."""
+        for key in self._feed.keys:
+            self._group.audience.watch(self, key)
+            self.on_value(self._group.name, key)
+
+    def end(self) -> None:
+        """No more."""
+        self._group.audience.forget_watched(self, self._feed.keys)
+
+    def on_value(self, group: str, key: str) -> None:
+        """See `Hearer`."""
+        copy = self._group.copy_of(key)
+        exists = copy is not None and not copy.flags & GONE_FLAG
+        value = copy.value if copy is not None and exists and not copy.flags & NONE_FLAG else None
+        self._feed.hear(Became(key, value, exists, copy.token if copy is not None else 0))
+
+    def on_old(self, group: str, key: str) -> None:
+        """See `Hearer`. It keeps no copies."""
+
+    def on_all_old(self, group: str) -> None:
+        """See `Hearer`. It keeps no copies."""

@@ -10,12 +10,14 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from zmcache.changing import Changing
 from zmcache.copying import Copying
+from zmcache.core.audience import Audience
 from zmcache.core.clearing import clear
 from zmcache.core.flight import Flights, Outcome
 from zmcache.core.hot import HotCache
@@ -78,6 +80,7 @@ class HeldGroup:
         self._sweep = Sweep(self._store, self._stays, self._loop.call_later, clock, self._sweep_again)
         self._versions = versions or Versions(name, time.time(), time.monotonic)
         self._changing = Changing(name, self._store, self._lives, self._versions, clock)
+        self._audience: Audience | None = None
         self._copying = Copying(
             name,
             peers,
@@ -178,6 +181,14 @@ class HeldGroup:
             self._sweeps_again = False
             self._sweep.begin(_RINGS_AGREE_S, self._peers.holder(self.settings.copies))
 
+    @property
+    def audience(self) -> Audience:
+        """Who wants to hear what becomes of keys here. A group that nobody has asked this of pays nothing for it."""
+        if self._audience is None:
+            self._audience = Audience(self.name)
+            self._changing.on_change = self._audience.changed
+        return self._audience
+
     def fence(self, key: str) -> None:
         """No flight or fill that began before this moment stores its result, and no copy of the key stays."""
         self._loads.fence(key)
@@ -193,6 +204,8 @@ class HeldGroup:
         self._asks.fence_all()
         self._leasing.clear()
         self._changing.clear()
+        if self._audience is not None:
+            done = partial(_both, self._audience.cleared, done)
         clear(self._hot, self._clock, self._loop.call_later, lambda: None)
         clear(self._store, self._clock, self._loop.call_later, done)
 
@@ -264,3 +277,8 @@ class HeldGroup:
         True when there is more.
         """
         return tidy((self._store, self._hot), self._clock, until_s)
+
+
+def _both(first: Callable[[], None], then: Callable[[], None]) -> None:
+    first()
+    then()

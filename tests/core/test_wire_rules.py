@@ -71,7 +71,7 @@ def test_a_version_that_is_refused_is_named() -> None:
     assert "2.x" in str(refused(get(version=17)))
 
 
-@pytest.mark.parametrize("kind", [0, 7, 16, 29, 255, -1, True, "GET", None, 1.0])
+@pytest.mark.parametrize("kind", [0, 7, 16, 99, 255, -1, True, "GET", None, 1.0])
 def test_an_unknown_kind_is_refused_with_the_request_id(kind: object) -> None:
     assert refused(frame(kind, ["a"])).request_id == ID
 

@@ -11,7 +11,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 import msgspec
 
-from zmcache.cache.filling import Filling
+from zmcache.cache.filling import NOTHING, Filling
 from zmcache.cache.made import Made
 from zmcache.cache.making import Making
 from zmcache.core.calls import Item
@@ -67,7 +67,12 @@ class Cached(Generic[P, R]):
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """The kept result of these arguments, or a new one."""
-        return (await self._get(args, kwargs)).value  # type: ignore[no-any-return]  # the codec's, which is the function's
+        self._calls += 1
+        key = self._keys.key_for(args, kwargs)
+        near = self._filling.near(key)
+        if near is not NOTHING:
+            return near  # type: ignore[no-any-return]  # the codec's, which is the function's
+        return (await self._filling.get(key, self._filler(args, kwargs), self._how)).value  # type: ignore[no-any-return]
 
     async def fetch(self, *args: P.args, **kwargs: P.kwargs) -> Item[R]:
         """As calling it, with what remains of the result's life and where it came from."""

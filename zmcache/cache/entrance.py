@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from zmcache.cache.fences import Fences
-from zmcache.cache.raw import CLOSED, NOT_OPEN, GetDirectly, Raw, Row, SetDirectly, Told
+from zmcache.cache.raw import CLOSED, NOT_OPEN, GetDirectly, NearStatistics, Raw, Row, SetDirectly, Told
+from zmcache.cache.watching import Feed
 from zmcache.core.calls import Duration
 from zmcache.core.wire import Change, Limits
 from zmcache.errors import LifecycleError, ZmcacheError
@@ -27,6 +28,8 @@ class Entrance:
     get_directly: GetDirectly | None
     set_directly: SetDirectly | None
     """None where there is nothing behind it, too: who asks through the loop then is told why."""
+    near: Callable[[str], bytes | None] | None
+    watch: Callable[[Feed], Callable[[], None]]
     forgo: Callable[[str], None]
     get_many: Callable[
         [Iterable[str], Duration | None], Awaitable[tuple[dict[str, bytes | None], dict[str, ZmcacheError]]]
@@ -54,6 +57,11 @@ class Entrance:
         self.change, self.change_many, self.clear = raw.change, raw.change_many, raw.clear
         self.forgo, self.post = raw.forgo, raw.post
         self.get_directly, self.set_directly = raw.get_directly, raw.set_directly
+        self.near, self.watch = raw.near, raw.watch
+
+    def near_statistics(self) -> NearStatistics | None:
+        """See `Raw.near_statistics`."""
+        return None if self.behind is None else self.behind.near_statistics()
 
     def close(self) -> None:
         """It is closing: nobody asks for anything any more. What ends now may still give back its lease (`post`)."""
@@ -63,7 +71,11 @@ class Entrance:
         async def refuse(*_: object) -> Any:
             raise LifecycleError(why)
 
-        self.get_directly = self.set_directly = None
+        def refuse_watch(feed: Feed) -> Callable[[], None]:
+            raise LifecycleError(why)
+
+        self.get_directly = self.set_directly = self.near = None
+        self.watch = refuse_watch
         self.get = self.peek = self.get_many = self.change = self.change_many = self.clear = refuse
 
 

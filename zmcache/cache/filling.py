@@ -39,6 +39,7 @@ from zmcache.errors import DeadlineExceeded, LifecycleError, ZmcacheError
 
 T = TypeVar("T")
 
+NOTHING: Final = object()
 _BACKGROUND_MAX: Final = 1000
 # For a look beside a fill that takes long: what it made must not wait for a node that hangs.
 _LOOK_S: Final = 0.2
@@ -50,6 +51,7 @@ class Filling(Generic[T]):
 
     def __init__(self, raw: Raw, codec: Codec[T] | None, away: Away) -> None:
         self._raw = raw
+        self._codec = codec
         self._away = away
         self._clock = away.clock
         self._pauses = Pauses(away.clock)
@@ -57,6 +59,18 @@ class Filling(Generic[T]):
         self._flights = Flights[Made](away.clock)
         self._refreshes = Flights[Made](away.clock)
         raw.fences.add(self._fence)
+
+    def near(self, key: str) -> Any:
+        """The value of the copy that this process keeps of ``key``; `NOTHING` where there is none."""
+        near = self._raw.near
+        if near is None or (copy := near(key)) is None:
+            return NOTHING
+        if self._codec is None:
+            return copy
+        try:
+            return self._codec.decode(copy)
+        except Undecodable:
+            return NOTHING
 
     async def get(self, key: str, fill: Fill[T | None], how: Making) -> Made:
         """The value of ``key``, made by ``fill`` where it is missing."""

@@ -6,9 +6,10 @@ This is the border between the library that programs call and the ways to reach 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from zmcache.cache.fences import Fences
+from zmcache.cache.watching import Feed
 from zmcache.core.calls import Duration
 from zmcache.core.wire import Change, Limits
 from zmcache.errors import ZmcacheError
@@ -29,6 +30,19 @@ loop, before anything that is asked from then on.
 
 NOT_OPEN: Final = "it is not open: use it inside `async with zmcache.connect(...) as cache`"
 CLOSED: Final = "it is closed: calls belong inside `async with zmcache.connect(...) as cache`"
+
+
+class NearStatistics(NamedTuple):
+    """Counters since the start, and sizes as they are now."""
+
+    hits: int
+    misses: int
+    entries: int
+    used_bytes: int
+    told_old: int
+    """Copies that went because their owner said so."""
+    lost: int
+    """Copies that went because it might not have."""
 
 
 class Raw(Protocol):
@@ -58,6 +72,15 @@ class Raw(Protocol):
     @property
     def set_directly(self) -> SetDirectly | None:
         """The same for a SET, which has been checked. Not to be used where there are no such gets."""
+
+    near: Callable[[str], bytes | None] | None
+    """The copy of a key that this process keeps, if it keeps any; None: it keeps none at all."""
+
+    def watch(self, feed: Feed) -> Callable[[], None]:
+        """Tell ``feed`` what becomes of its keys, beginning with what is there, until what is returned is called."""
+
+    def near_statistics(self) -> NearStatistics | None:
+        """What the copies here did; None where none are kept."""
 
     def forgo(self, key: str) -> None:
         """Who waited for ``get(key)`` or ``peek(key)`` was cancelled."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any, Final, Generic, TypeVar, overload
 
 from zmcache.cache.away import Away
-from zmcache.cache.raw import Raw
+from zmcache.cache.raw import NearStatistics, Raw
+from zmcache.cache.watching import Feed, Update
 from zmcache.codecs import Codec, Undecodable, reader_of
 from zmcache.core.calls import SOURCES, Duration, Item
 from zmcache.core.wire import FROM_LOADER, GETS, IS_NONE, Change, check_key
-from zmcache.errors import MeshError, PartialResult, ValueTooLarge, ZmcacheError
+from zmcache.errors import InvalidKey, MeshError, PartialResult, ValueTooLarge, ZmcacheError
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -37,6 +38,9 @@ class Reading(Generic[T]):
 
         ``timeout`` (seconds; None: the connection's) covers the whole call. Raises `InvalidKey`, `BackendError` or `MeshError`.
         """
+        near = self._raw.near
+        if near is not None and (copy := near(key)) is not None:
+            return copy if self._codec is None else self._decoded(copy, default)
         try:
             value, status, _ = await self._raw.get(key, timeout)
         except asyncio.CancelledError:
@@ -86,6 +90,39 @@ class Reading(Generic[T]):
             return None
         item = self._item(value, status, 0)
         return None if item is None else (item.value, token)
+
+    async def watch(self, *keys: str) -> AsyncGenerator[Update[T], None]:
+        """What becomes of these keys, from now on: first what is there, then each new value as it is set, wherever in the cluster.
+
+        A program that is slower than the changes gets the latest of each key, and how many it skipped. Of one key no older value comes after a
+        newer one. When the connection was lost, or the key has another owner, it goes on with what is there then, ``resumed``. That a value's
+        time is over, or that it was evicted, is not told.
+
+        Ends with the loop over it: ``async for update in items.watch("EURUSD"): ...``. Raises `InvalidKey`; `UnknownGroup`;
+        `ConfigError` where the connection goes through any node, and not to owners.
+        """
+        if not keys:
+            raise InvalidKey("watch needs a key, or several")
+        for key in keys:
+            check_key(key, self._raw.limits.key_bytes)
+        feed = Feed(list(dict.fromkeys(keys)))
+        stop = self._raw.watch(feed)
+        try:
+            while True:
+                told, resumed = await feed.next()
+                value: Any = told.value
+                exists = told.exists
+                if value is not None and self._codec is not None:
+                    value = self._decoded(value, _MISS)
+                    if value is _MISS:  # of another schema: for a reader as good as gone
+                        value, exists = None, False
+                yield Update(told.key, value, exists, told.version, told.skipped, resumed)
+        finally:
+            stop()
+
+    def near_statistics(self) -> NearStatistics | None:
+        """What the copies in this process did; None where none are kept."""
+        return self._raw.near_statistics()
 
     def _item(self, value: bytes | None, status: int, life_ms: int) -> Item[T | None] | None:
         if status > FROM_LOADER and status != IS_NONE:

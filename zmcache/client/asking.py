@@ -28,6 +28,7 @@ from zmcache.core.wire import (
     FIRST_ERROR,
     FORWARDED,
     GET,
+    KEEPS,
     LAST,
     LEASED,
     LEASED_NONE,
@@ -51,13 +52,20 @@ class Asking:
     """The flights of one group, and the batches they travel in. Consumer of the latter."""
 
     def __init__(
-        self, name: str, route: Route, timeout_s: float, on_unreachable: Callable[[], None], *, fills: bool = False
+        self,
+        name: str,
+        route: Route,
+        timeout_s: float,
+        on_unreachable: Callable[[], None],
+        *,
+        fills: bool = False,
+        keeps: bool = False,
     ) -> None:
         """``on_unreachable`` is called when a node could not be reached: the ring may have changed. ``fills``: who asks makes what is
-        missing, so that nothing is loaded.
+        missing, so that nothing is loaded. ``keeps``: who asks wants to hear when what is answered is no longer true.
         """
         self.name = name
-        self._flags = FILLS if fills else 0
+        self._flags = FILLS * fills | KEEPS * keeps
         self._on_unreachable = on_unreachable
         self._route = route
         self._timeout_s = timeout_s
@@ -120,6 +128,11 @@ class Asking:
                 bulk.ask(batch, batch.opened_s + timeout_s)
                 bulks.append(bulk)
         return bulks, futures
+
+    def batch_of(self, key: str) -> Batch | None:
+        """In which ``key`` is being asked for; None: it is not."""
+        flight = self._flights.get(key)
+        return flight[1] if type(flight) is list else None
 
     def _enter_bulks(self) -> None:
         for bulk in list(self._unlisted):

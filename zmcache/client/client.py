@@ -17,7 +17,9 @@ from typing import Final, Literal, cast
 
 from zmcache.cache import Cache, Topology
 from zmcache.cache.raw import Raw
+from zmcache.client.following import Sessions
 from zmcache.client.group import ClientRaw
+from zmcache.client.near import NearSettings
 from zmcache.client.route import AnyRoute, OwnerRoute, Route
 from zmcache.core.calls import DEFAULT_TIMEOUT_S, Duration, check_timeout
 from zmcache.core.ring import Epoch, Member, Ring
@@ -53,6 +55,7 @@ class Client(Cache):
         limits: Limits,
         make_transport: Callable[[], Transport],
         on_error: str = "raise",
+        near: NearSettings | None = None,
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = chance.random,
     ) -> None:
@@ -64,6 +67,9 @@ class Client(Cache):
         self._route_kind = route
         self._connect_timeout_s = connect_timeout_s
         self._make_transport = make_transport
+        self._near = near
+        self._raws: list[ClientRaw] = []
+        self._sessions: Sessions | None = None
         self._transport: Transport | None = None
         self._mesh: Mesh | None = None
         self._route: Route | None = None
@@ -85,6 +91,7 @@ class Client(Cache):
             clock=self._clock,
             random=self._random,
         )
+        self._sessions = Sessions(self._clock)
         if self._route_kind == "any":
             self._route = AnyRoute(self._mesh, self._addresses)
         else:
@@ -102,6 +109,10 @@ class Client(Cache):
         if refreshing is not None:
             refreshing.cancel()
             await asyncio.wait([refreshing])
+        for raw in self._raws:
+            await raw.aclose()
+        if self._sessions is not None:
+            self._sessions.close()
         mesh, self._mesh = self._mesh, None
         if mesh is not None:
             # One turn of the loop: what the fills that have just ended say of their leases still has to be sent.
@@ -115,7 +126,11 @@ class Client(Cache):
     def _make_raw(self, name: str) -> Raw:
         assert self._route is not None
         assert self._wake is not None
-        return ClientRaw(name, self._route, self._timeout_s, self._wake.set, self._clear)
+        assert self._sessions is not None
+        near = self._near if self._route_kind == "owner" else None
+        raw = ClientRaw(name, self._route, self._timeout_s, self._wake.set, self._clear, self._sessions, near)
+        self._raws.append(raw)
+        return raw
 
     async def _clear(self, group: str, timeout: Duration | None) -> None:
         mesh = self._ready()
@@ -247,7 +262,12 @@ class Client(Cache):
         if not self._is_left_behind(mesh) and not _is_newer(topology, mesh.ring):
             return
         self._behind.clear()
-        mesh.adopt(await build_ring(topology.members, topology.revision, mesh.ring))
+        ring = await build_ring(topology.members, topology.revision, mesh.ring)
+        moves = not ring.places_as(mesh.ring)
+        mesh.adopt(ring)
+        if moves:
+            for raw in self._raws:
+                raw.ring_changed()
 
 
 def _is_newer(topology: Topology, ring: Ring) -> bool:
@@ -293,6 +313,7 @@ def make_client(
     connect_timeout: float = 5.0,
     limits: Limits | None = None,
     on_error: str = "raise",
+    near: NearSettings | None = None,
     clock: Callable[[], float] = time.monotonic,
     random: Callable[[], float] = chance.random,
 ) -> Client:
@@ -310,6 +331,7 @@ def make_client(
         limits=limits or Limits(),
         make_transport=make_transport,
         on_error=on_error,
+        near=near,
         clock=clock,
         random=random,
     )

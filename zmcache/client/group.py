@@ -9,14 +9,18 @@ from typing import Final
 
 from zmcache.cache.fences import Fences
 from zmcache.cache.lanes import get_in_lanes, in_lanes, keys_at_once, parts_of, patiently
-from zmcache.cache.raw import Told
+from zmcache.cache.raw import GetDirectly, NearStatistics, Told
+from zmcache.cache.watching import Feed
 from zmcache.client.asking import Asking
 from zmcache.client.bulk import Flight, discard, found_in
 from zmcache.client.direct import DirectCalls
-from zmcache.client.route import Route
+from zmcache.client.following import Sessions
+from zmcache.client.near import NearGets, NearSettings
+from zmcache.client.route import OwnerRoute, Route
+from zmcache.client.watching import Watching
 from zmcache.core.calls import Duration, many_keys
 from zmcache.core.wire import FILL, FROM_LOADER, GETS, IS_NONE, Change, check_key
-from zmcache.errors import DeadlineExceeded, MeshError, ZmcacheError
+from zmcache.errors import ConfigError, DeadlineExceeded, MeshError, ZmcacheError
 
 _TEXT: Final = frozenset({str})
 
@@ -31,8 +35,10 @@ class ClientRaw:
         timeout_s: float,
         on_unreachable: Callable[[], None],
         clear: Callable[[str, Duration | None], Awaitable[None]],
+        sessions: Sessions,
+        near: NearSettings | None = None,
     ) -> None:
-        """``on_unreachable`` is called when a node could not be reached: the ring may have changed."""
+        """``on_unreachable`` is called when a node could not be reached: the ring may have changed. ``near``: keep copies here."""
         self.name = name
         self.limits = route.mesh.limits
         self.timeout_s = timeout_s
@@ -40,18 +46,49 @@ class ClientRaw:
         self._keys_at_once = keys_at_once(self.limits)
         self._clear = clear
         route = route.of(name)
+        self._by_owner = isinstance(route, OwnerRoute)
         self._asking = Asking(name, route, timeout_s, on_unreachable)
         # Apart: what is asked for by who makes it is not loaded, and so cannot be shared with who wants it loaded.
         self._peeking = Asking(name, route, timeout_s, on_unreachable, fills=True)
         self.get = self._asking.ask
         self.peek = self._peeking.ask
         self._direct = DirectCalls(name, route, timeout_s)
-        self.get_directly = self._direct.get
+        self.get_directly: GetDirectly | None = self._direct.get
+        self._watching = Watching(name, route, sessions, route.mesh.clock)
+        sessions.add(name, self._watching)
+        self.near: Callable[[str], bytes | None] | None = None
+        self._near: NearGets | None = None
+        if near is not None:
+            self._near = NearGets(near, name, route, timeout_s, on_unreachable, sessions, self._asking, self._peeking)
+            self.near, self.get, self.peek = self._near.copies.read, self._near.get, self._near.peek
+            self.get_directly = None  # a thread that asks past the loop would not find what is here
 
     def forgo(self, key: str) -> None:
         """See `Raw.forgo`."""
         self._asking.forgo(key)
         self._peeking.forgo(key)
+        if self._near is not None:
+            self._near.forgo(key)
+
+    def watch(self, feed: Feed) -> Callable[[], None]:
+        """See `Raw.watch`."""
+        if not self._by_owner:
+            raise ConfigError('watch needs route="owner": it is owners who tell')
+        self._watching.add(feed)
+        return partial(self._watching.remove, feed)
+
+    def ring_changed(self) -> None:
+        """Keys have other owners."""
+        if self._near is not None:
+            self._near.copies.drop_all()
+
+    def near_statistics(self) -> NearStatistics | None:
+        """What the copies here did; None where none are kept."""
+        return None if self._near is None else self._near.copies.statistics()
+
+    async def aclose(self) -> None:
+        """Watch nothing any more."""
+        await self._watching.aclose()
 
     async def get_many(
         self, keys: Iterable[str], timeout: Duration | None
@@ -116,7 +153,7 @@ class ClientRaw:
         return await self._change(change, timeout)
 
     async def _change(self, change: Change, timeout: Duration | None) -> Told:
-        self._peeking.fence(change.key)
+        self._fence(change.key)
         errand = self._asking.begin(change, timeout)
         status: int | None = None
         try:
@@ -156,7 +193,7 @@ class ClientRaw:
 
     async def _change_some(self, changes: Sequence[Change], timeout: Duration | None) -> list[Told | ZmcacheError]:
         for change in changes:
-            self._peeking.fence(change.key)
+            self._fence(change.key)
         told: list[Told | ZmcacheError] = []
         errands: list[Flight] = []
         try:
@@ -184,6 +221,8 @@ class ClientRaw:
         try:
             await self._clear(self.name, timeout)
         finally:
+            if self._near is not None:
+                self._near.copies.forget(None)
             self.fences.cleared()
 
     def _changed(self, change: Change, status: int | None) -> None:
@@ -193,3 +232,5 @@ class ClientRaw:
     def _fence(self, key: str) -> None:
         self._asking.fence(key)
         self._peeking.fence(key)
+        if self._near is not None:
+            self._near.fence(key)

@@ -12,12 +12,13 @@ import difflib
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
-from zmcache.core.units import parse_duration
+from zmcache.core.units import parse_duration, parse_size
 from zmcache.errors import ConfigError
 
-_DURATIONS: Final = frozenset({"timeout", "connect_timeout", "busy_poll"})
+_DURATIONS: Final = frozenset({"timeout", "connect_timeout", "busy_poll", "near_ttl"})
+_SIZES: Final = frozenset({"near"})
 _CHOICES: Final = {"route": ("owner", "any"), "on_error": ("raise", "miss")}
-_OPTIONS: Final = (*sorted(_DURATIONS), *_CHOICES)
+_OPTIONS: Final = (*sorted(_DURATIONS), *_SIZES, *_CHOICES)
 # What fits, with the zero behind it, into the sun_path of Linux (unix(7)).
 _PATH_BYTES: Final = 107
 
@@ -115,6 +116,11 @@ def _value(name: str, value: str) -> float | str:
     if name in _DURATIONS:
         try:
             return parse_duration(value)
+        except ValueError as exc:
+            raise ConfigError(f"{name}: {exc}") from None
+    if name in _SIZES:
+        try:
+            return parse_size(value)
         except ValueError as exc:
             raise ConfigError(f"{name}: {exc}") from None
     if value not in _CHOICES[name]:

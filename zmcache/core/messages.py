@@ -46,6 +46,14 @@ DIGESTS: Final = 25  # of all that sender and receiver are both to hold: where d
 DOUBT: Final = 26  # the sender was away: whoever holds something that it should have is to hand it over, and say so
 HANDED: Final = 27  # the sender has handed over all that the receiver is to hold under the epoch of the header
 LEAVE: Final = 28  # hand over, leave the ring and end; with the flag ANEW begin again
+WATCH: Final = (
+    29  # tell me each new value of these keys from now on; answered with the values that are there, and their versions
+)
+UNWATCH: Final = 30  # no more
+FOLLOWING: Final = (
+    31  # how many NEWS the asker has seen; answered with a NEWS of no keys, which says how many were sent
+)
+NEWS: Final = 32  # not asked for: what has become of keys that the receiver keeps copies of, or watches
 
 # Header flags.
 FORWARDED: Final = 1  # request: a peer asks on behalf of its own caller; never to be forwarded again
@@ -58,6 +66,10 @@ PEEK: Final = (
 )
 LAST: Final = 128  # request: nobody else can be asked; who would rather send the asker on is to do what it can
 ANEW: Final = 16  # LEAVE: the process is to start again in its place
+KEEPS: Final = (
+    32  # GET: the asker keeps copies of what the owner answers, and wants to hear when they are no longer true
+)
+ALL_KEYS: Final = 64  # NEWS: nothing of the group is to be believed any more (no group: nothing at all)
 
 # Statuses, one byte a key. From 32 on it is the code of an error (see zmcache.errors).
 FROM_OWNER: Final = 0  # the owner had it
@@ -77,7 +89,8 @@ NO_SUCH_KEY: Final = 16
 FIRST_ERROR: Final = 32
 
 NONE_FLAG: Final = 1  # in value_flags
-GONE_FLAG: Final = 2  # in the flags of a COPY: the key was deleted at this version
+GONE_FLAG: Final = 2  # in the flags of a COPY and of a NEWS: the key was deleted at this version
+OLD_FLAG: Final = 4  # in the flags of a NEWS: what the receiver keeps of the key is old; the new value is not told
 
 # Kinds whose doing twice is not the same as once: they are not asked again when they may have been delivered.
 ONCE_ONLY: Final = frozenset({ADD, INCR, CAS})
@@ -218,6 +231,21 @@ class Digests(NamedTuple):
     sender: str
 
 
+class Following(NamedTuple):
+    """The asker has seen ``seen`` NEWS of this node's ``incarnation`` (0: none yet)."""
+
+    version: int
+    kind: int
+    request_id: int
+    deadline_ms: int
+    revision: int
+    digest: int
+    flags: int
+    group: str
+    incarnation: int
+    seen: int
+
+
 class Cancel(NamedTuple):
     """Nobody waits for these positions (None: for any) of the request whose id stands in the header. Not answered."""
 
@@ -265,6 +293,29 @@ class Answer(NamedTuple):
     lives_ms: list[int]
     value_flags: list[int] | None = None
     versions: list[int] | None = None
+
+
+class News(NamedTuple):
+    """The ``number``-th message of its kind to this connection by this ``incarnation`` of the node; or, where it answers a FOLLOWING, without keys
+    and with the number of the last. ``skipped`` counts the values of each key that came and went untold. A life is in ms, or `FOREVER`.
+    """
+
+    version: int
+    kind: int
+    request_id: int
+    deadline_ms: int
+    revision: int
+    digest: int
+    flags: int
+    group: str
+    incarnation: int
+    number: int
+    keys: list[str]
+    values: list[bytes | None]
+    lives_ms: list[int]
+    versions: list[int]
+    value_flags: list[int]
+    skipped: list[int]
 
 
 class Members(NamedTuple):
@@ -332,6 +383,6 @@ class Change(NamedTuple):
     flags: int = 0
 
 
-Request: TypeAlias = Get | Set | Delete | Changes | Digests | Cancel | Query
-Reply: TypeAlias = Answer | Members | Figures | Refusal | Query
+Request: TypeAlias = Get | Set | Delete | Changes | Digests | Following | Cancel | Query
+Reply: TypeAlias = Answer | News | Members | Figures | Refusal | Query
 Message: TypeAlias = Request | Reply

@@ -25,6 +25,7 @@ from zmcache.core.messages import (
     FIGURES,
     FILL,
     FIRST_ERROR,
+    FOLLOWING,
     FOREVER,
     FROM_HOT,
     FROM_LOADER,
@@ -40,6 +41,7 @@ from zmcache.core.messages import (
     MAX_TRACE,
     MAX_TTL_MS,
     MEMBERS,
+    NEWS,
     OFFER,
     PING,
     PONG,
@@ -51,17 +53,21 @@ from zmcache.core.messages import (
     STATS,
     TOPOLOGY,
     TOUCH,
+    UNWATCH,
     USED,
+    WATCH,
     Answer,
     Cancel,
     Changes,
     Delete,
     Digests,
     Figures,
+    Following,
     Get,
     Limits,
     Members,
     Message,
+    News,
     Query,
     Refusal,
     Set,
@@ -115,8 +121,8 @@ def _check_values(values: list[bytes | str | None], limit: int) -> None:
             check_value(value, limit)
 
 
-def _keys(fields: list[Any], limits: Limits) -> list[str]:
-    keys = fields[HEADER_FIELDS]
+def _keys(fields: list[Any], limits: Limits, at: int = HEADER_FIELDS) -> list[str]:
+    keys = fields[at]
     if type(keys) is not list:
         raise TypeError
     if not 0 < len(keys) <= limits.keys:
@@ -213,6 +219,29 @@ def _read_digests(fields: list[Any], limits: Limits) -> Digests:
     return Digests(*fields[: HEADER_FIELDS + 2])
 
 
+def _read_following(fields: list[Any], limits: Limits) -> Following:
+    _tokens(fields[8:10], 2)
+    return Following(*fields[: HEADER_FIELDS + 2])
+
+
+def _read_news(fields: list[Any], limits: Limits) -> News:
+    _tokens(fields[8:10], 2)
+    count = len(_keys(fields, limits, 10)) if fields[10] else 0
+    values, lives, versions, flags, skipped = fields[11:16]
+    for value in values:
+        if value is not None:
+            check_value(value, limits.value_bytes)
+    if type(values) is not list or len(values) != count:
+        raise TypeError
+    if count:
+        _ttls(lives, count)
+        for column in (versions, flags, skipped):
+            _tokens(column, count)
+    elif fields[10] != [] or not lives == versions == flags == skipped == []:
+        raise TypeError
+    return News(*fields[: HEADER_FIELDS + 8])
+
+
 def _read_cancel(fields: list[Any], limits: Limits) -> Cancel:
     positions = fields[8]
     if positions is not None and not (
@@ -298,7 +327,9 @@ READERS: Final[dict[int, Callable[[list[Any], Limits], Message]]] = {
     GET: _read_get,
     SET: _read_set,
     DELETE: _read_delete,
-    USED: _read_delete,
+    **dict.fromkeys((USED, WATCH, UNWATCH), _read_delete),
+    FOLLOWING: _read_following,
+    NEWS: _read_news,
     **dict.fromkeys((ADD, TOUCH, INCR, CAS, GETS, FILL, PUT, RELEASE, COPY, OFFER), _read_changes),
     DIGESTS: _read_digests,
     CANCEL: _read_cancel,

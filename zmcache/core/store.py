@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeVar, cast, overload
 
 import msgspec
@@ -113,13 +113,14 @@ class Store:
         clock: Callable[[], float],
         meaning: Callable[[str, object], object],
         elsewhere: Callable[[str], Held | None],
+        good_until_s: Sequence[float] = (math.inf,),
     ) -> Reader:
         """`get` at the time that ``clock`` tells, as one function for a program that reads in its own process.
 
         It gives the caller's default for what neither this store nor ``elsewhere`` has, and in place of a mark ``meaning(mark, default)``.
         A frame costs a program as much as the look-up itself, as do reading the clock and
         finding attributes: so all is done in one, with the containers at hand, and nobody asks what time it is while
-        nothing in the store will ever end.
+        nothing in the store will ever end. From ``good_until_s[0]`` on, which may move, nothing that ends some day is given.
         """
         shards, values, expires, touched = self._shards, self._values, self._expires, self._touched
 
@@ -132,7 +133,7 @@ class Store:
                 self._misses += 1
                 value = elsewhere(key)
             else:
-                if self._mortal and expires[slot] <= clock():
+                if self._mortal and (expires[slot] <= (now_s := clock()) or good_until_s[0] <= now_s):
                     self._misses += 1
                     self._expire(key, slot)
                     value = elsewhere(key)

@@ -10,7 +10,9 @@ in each is checked by `zmcache.core.readers`; both are to be had from here.
     DELETE   keys
     ADD, TOUCH, INCR, CAS, GETS, FILL, PUT, RELEASE, COPY, OFFER
              keys, values, ttls_ms, tokens, stale_ms, error_ms, took_ms, trace, fresh_ms, value_flags
-    USED     keys
+    USED, WATCH, UNWATCH     keys
+    FOLLOWING  incarnation, seen
+    NEWS     incarnation, number, keys, values, lives_ms, versions, value_flags, skipped
     DIGESTS  digests, sender
     CANCEL   positions
     PING, TOPOLOGY, STATS, CLEAR, DOUBT, HANDED, LEAVE     the header alone
@@ -43,6 +45,7 @@ import xxhash
 from zmcache.core.holding import BUCKETS
 from zmcache.core.messages import (
     ADD,
+    ALL_KEYS,
     ANEW,
     ANSWER,
     CANCEL,
@@ -59,6 +62,7 @@ from zmcache.core.messages import (
     FILLING,
     FILLS,
     FIRST_ERROR,
+    FOLLOWING,
     FOREVER,
     FORWARDED,
     FROM_HOT,
@@ -71,6 +75,7 @@ from zmcache.core.messages import (
     HEADER_FIELDS,
     INCR,
     IS_NONE,
+    KEEPS,
     KEPT,
     LAST,
     LEASED,
@@ -83,11 +88,13 @@ from zmcache.core.messages import (
     MAX_TTL_MS,
     MEMBERS,
     MINOR,
+    NEWS,
     NO_SUCH_KEY,
     NONE_FLAG,
     NOT_OWNER,
     NOT_THERE,
     OFFER,
+    OLD_FLAG,
     ONCE_ONLY,
     PEEK,
     PING,
@@ -102,8 +109,10 @@ from zmcache.core.messages import (
     TOPOLOGY,
     TOUCH,
     TTL_DEFAULT,
+    UNWATCH,
     USED,
     VERSION,
+    WATCH,
     Answer,
     BadFrame,
     Cancel,
@@ -112,11 +121,13 @@ from zmcache.core.messages import (
     Delete,
     Digests,
     Figures,
+    Following,
     Get,
     Header,
     Limits,
     Members,
     Message,
+    News,
     Query,
     Refusal,
     Reply,
@@ -129,6 +140,7 @@ from zmcache.errors import RequestError
 
 __all__ = [
     "ADD",
+    "ALL_KEYS",
     "ANEW",
     "ANSWER",
     "CANCEL",
@@ -145,6 +157,7 @@ __all__ = [
     "FILLING",
     "FILLS",
     "FIRST_ERROR",
+    "FOLLOWING",
     "FOREVER",
     "FORWARDED",
     "FROM_HOT",
@@ -156,6 +169,7 @@ __all__ = [
     "HANDED",
     "INCR",
     "IS_NONE",
+    "KEEPS",
     "KEPT",
     "LAST",
     "LEASED",
@@ -167,11 +181,13 @@ __all__ = [
     "MAX_TTL_MS",
     "MEMBERS",
     "MINOR",
+    "NEWS",
     "NONE_FLAG",
     "NOT_OWNER",
     "NOT_THERE",
     "NO_SUCH_KEY",
     "OFFER",
+    "OLD_FLAG",
     "ONCE_ONLY",
     "PEEK",
     "PING",
@@ -187,8 +203,10 @@ __all__ = [
     "TOPOLOGY",
     "TOUCH",
     "TTL_DEFAULT",
+    "UNWATCH",
     "USED",
     "VERSION",
+    "WATCH",
     "Answer",
     "BadFrame",
     "Cancel",
@@ -197,11 +215,13 @@ __all__ = [
     "Delete",
     "Digests",
     "Figures",
+    "Following",
     "Get",
     "Header",
     "Limits",
     "Members",
     "Message",
+    "News",
     "Query",
     "Refusal",
     "Reply",

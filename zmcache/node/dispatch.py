@@ -23,6 +23,7 @@ from zmcache.core.ring import Epoch
 from zmcache.deadlines import Deadlines
 from zmcache.errors import Busy, PeerUnavailable, ProtocolError, RequestError, UnknownGroup, ZmcacheError
 from zmcache.group import LocalGroup
+from zmcache.node.followers import Followers
 from zmcache.node.late import Late, Row
 from zmcache.node.rows import TEXT_BYTES, Values, changes_of, error_text, lives_ms, parts, rows_bytes
 from zmcache.tracing import is_traceparent
@@ -92,10 +93,12 @@ class Dispatcher:
         limits: wire.Limits,
         deadlines: Deadlines,
         send: Callable[[bytes, bytes], bool],
+        followers: Followers,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._desk = desk
+        self._followers = followers
         self._groups = groups
         self._limits = limits
         self._deadlines = deadlines
@@ -141,6 +144,10 @@ class Dispatcher:
             group = self._known_group(peer, request)
             if group is not None:
                 group.note_used(request.keys)
+        elif request.kind in (wire.WATCH, wire.UNWATCH) and isinstance(request, wire.Delete):
+            self._watch(peer, request)
+        elif isinstance(request, wire.Following):
+            self._following(peer, request)
         elif isinstance(request, (wire.Set, wire.Delete, wire.Changes)):
             self._change(peer, request)
         elif isinstance(request, wire.Digests):
@@ -167,6 +174,32 @@ class Dispatcher:
             self._refuse(peer, request.request_id, RequestError("this node is part of a program, which has to stop it"))
             return
         self._answer(peer, wire.Query(*wire.header(wire.PONG, request.request_id, self._desk.epoch)))
+
+    def _watch(self, peer: bytes, request: wire.Delete) -> None:
+        group = self._known_group(peer, request)
+        if group is None:
+            return
+        if request.kind == wire.UNWATCH:
+            self._followers.unwatch(peer, group, request.keys)
+            self._answer(peer, wire.Query(*wire.header(wire.PONG, request.request_id, self._desk.epoch)))
+        elif not all(map(self._desk.is_ours, request.keys)):
+            self._refuse(peer, request.request_id, PeerUnavailable("another node owns some of these keys"))
+        elif self._followers.watch(peer, group, request.keys):
+            # The values that are there come as the first news, in order with those that follow.
+            self._answer(peer, wire.Query(*wire.header(wire.PONG, request.request_id, self._desk.epoch)))
+        else:
+            self._refuse(peer, request.request_id, Busy("too many connections follow this node"))
+
+    def _following(self, peer: bytes, request: wire.Following) -> None:
+        try:
+            frame = self._followers.following(peer, request)
+        except Busy as error:
+            self._refuse(peer, request.request_id, error)
+            return
+        if frame is None:
+            self._refuse(peer, request.request_id, Busy("too many connections follow this node"))
+        else:
+            self._send(peer, frame)
 
     def _compare(self, peer: bytes, request: wire.Digests) -> None:
         if self._known_group(peer, request) is None:
@@ -241,6 +274,9 @@ class Dispatcher:
             return
         now_s = group.clock()
         keys = get.keys
+        if get.flags & wire.KEEPS:
+            # Before it is read: nothing that changes from now on goes untold.
+            self._followers.keep(peer, group, keys)
         values, expiries, from_hot = group.get_local(keys, now_s)
         if from_hot or not all_plain(values):
             self._get_mixed(peer, get, group, values, expiries, from_hot)
@@ -326,7 +362,8 @@ class Dispatcher:
             joined = group.change(change, late.deadline_s, waiter, forwarded=forwarded, trace=trace)
             if joined is not None:
                 late.joined(at, joined, waiter)
-        # What was done here needs no further turn of the loop.
+        # What was done here needs no further turn of the loop. Who watches has waited for it longer than who set it.
+        self._followers.flush()
         late.flush()
 
     def _clear(self, peer: bytes, request: wire.Query | wire.Reply | wire.Request) -> None:

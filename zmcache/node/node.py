@@ -36,6 +36,7 @@ from zmcache.node.away import Away
 from zmcache.node.dispatch import Dispatcher
 from zmcache.node.doubt import Doubt
 from zmcache.node.figures import figures_of
+from zmcache.node.followers import Followers
 from zmcache.node.handover import Handover
 from zmcache.node.housekeeping import SUSPECTED_S, Housekeeping, time_since_boot_s
 from zmcache.node.membership import Membership
@@ -107,6 +108,8 @@ class Node:
         self._usage: Usage | None = None
         self._shortage: Shortage | None = None
         self._away: Away | None = None
+        self._followers: Followers | None = None
+        self._followed_by = Ring.EMPTY
         self._comparing: set[asyncio.Task[None]] = set()
         self.on_leave: Callable[[bool], None] | None = None
         """Called when somebody asks this node to leave the ring and end; with True: and to begin again. None: nobody may."""
@@ -205,8 +208,22 @@ class Node:
             self._mesh, self._groups, node_id, lambda: HandedOver(handover.handed_for, handover.lacking)
         )
         self._tidied = itertools.cycle(self._groups.values())
+        self._followers = Followers(
+            self._groups,
+            self._listener.send_nowait,
+            lambda: self.epoch,
+            config.limits,
+            incarnation=versions.next(),
+            clock=self._loop_time,
+        )
         self._dispatcher = Dispatcher(
-            self, self._groups, config.limits, self._deadlines, self._listener.send_nowait, clock=self._loop_time
+            self,
+            self._groups,
+            config.limits,
+            self._deadlines,
+            self._listener.send_nowait,
+            self._followers,
+            clock=self._loop_time,
         )
         self._membership = Membership(self._mesh, node_id, self._on_ring, clock=self._loop_time)
         self._discovery = self._make_discovery(self._member)
@@ -311,6 +328,8 @@ class Node:
             self._doubt.close()
         if self._usage is not None:
             self._usage.close()
+        if self._followers is not None:
+            self._followers.close()
         if self._shortage is not None:
             await self._shortage.aclose()
         if self._handover is not None:
@@ -479,6 +498,10 @@ class Node:
     def _on_ring(self) -> None:
         for group in self._groups.values():
             group.ring_changed()
+        ring = self.ring()
+        if self._followers is not None and not ring.places_as(self._followed_by):
+            self._followers.moved()
+        self._followed_by = ring
         if self._handover is not None:
             self._handover.on_ring()
 

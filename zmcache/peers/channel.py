@@ -103,6 +103,10 @@ class Channel(Link):
         self.direct: Direct | None = None
         """For threads; None until one wishes for it (`open_direct`), and whenever the peer is not up."""
         self._forgone: dict[Batch, list[object]] = {}
+        self.on_news: Callable[[wire.News], None] | None = None
+        """Told what comes without having been asked for."""
+        self.on_lost: Callable[[], None] | None = None
+        """Told when the peer is not up any more."""
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
@@ -295,6 +299,8 @@ class Channel(Link):
         if self.direct is not None and state is not State.UP:
             self.direct.close()
             self.direct = None
+        if self.on_lost is not None and state is not State.UP:
+            self.on_lost()
 
     def open_direct(self, old: Direct | None = None) -> None:
         """Make a direct way to the peer, in the place of ``old``: no effect where another is there by now, or the peer is not up."""
@@ -353,6 +359,9 @@ class Channel(Link):
         waiting = self._pending.get(reply.request_id)
         if isinstance(waiting, Batch):
             self._answer_batch(waiting, reply)
+        elif isinstance(reply, wire.News) and waiting is None:
+            if self.on_news is not None:
+                self.on_news(reply)
         elif waiting is None:
             # A pong to a ping of `beat`, or an answer that came too late.
             if reply.kind != wire.PONG or not self._pulse.ponged(reply.request_id, self._ran_s()):

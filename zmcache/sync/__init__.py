@@ -34,6 +34,8 @@ def connect(
     on_error: str | None = None,
     route: str | None = None,
     busy_poll: float | None = None,
+    near: int | str | None = None,
+    near_ttl: Duration | None = None,
     limits: Limits | None = None,
 ) -> SyncCache:
     return SyncCache(
@@ -44,6 +46,8 @@ def connect(
             on_error=on_error,
             route=route,
             busy_poll=busy_poll,
+            near=near,
+            near_ttl=near_ttl,
             limits=limits,
         )
     )

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, Generic, ParamSpec, TypeVar, overload
 
 from zmcache.cache import CacheGroup
 from zmcache.cache.making import DEFAULT_LEASE_S, making
-from zmcache.cache.raw import Row
+from zmcache.cache.raw import NearStatistics, Row
+from zmcache.cache.watching import Update
 from zmcache.codecs import Undecodable, serves_threads
 from zmcache.core.calls import UNSET, Duration, Item, Ttl, many_keys, ttl_to_ms
 from zmcache.core.keys import Keys
 from zmcache.core.wire import FROM_LOADER, IS_NONE, SET, Change
-from zmcache.errors import MeshError, RequestError
+from zmcache.errors import LifecycleError, MeshError, RequestError
 from zmcache.sync.bridge import Bridge
 from zmcache.sync.cached import SyncCached, lent
 from zmcache.sync.call import Call
@@ -99,6 +101,19 @@ class SyncGroup(Generic[T]):
 
     def gets(self, key: str, *, timeout: Duration | None = None) -> tuple[T | None, int] | None:
         return self._bridge.run(self._group.gets, key, timeout=timeout)
+
+    def watch(self, *keys: str) -> Generator[Update[T], None, None]:
+        updates = self._group.watch(*keys)
+        try:
+            while True:
+                yield self._bridge.run(updates.__anext__)
+        finally:
+            # It was closed meanwhile, and with it the watch; or this thread was interrupted, and the watch is ending already.
+            with contextlib.suppress(LifecycleError, RuntimeError):
+                self._bridge.run(updates.aclose)
+
+    def near_statistics(self) -> NearStatistics | None:
+        return self._group.near_statistics()
 
     def set(self, key: str, value: T | None, *, ttl: Ttl = UNSET, timeout: Duration | None = None) -> None:
         raw = self._raw

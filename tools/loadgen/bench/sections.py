@@ -10,7 +10,20 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from ..errors import LoadgenError
-from . import cached, copies, django_backend, embedded, generator, million, network, policies, scale, thousand, threads
+from . import (
+    cached,
+    copies,
+    django_backend,
+    embedded,
+    generator,
+    million,
+    near,
+    network,
+    policies,
+    scale,
+    thousand,
+    threads,
+)
 from .drive import Effort
 from .goals import BY_NAME, GOALS, Row, unmeasured
 
@@ -43,6 +56,10 @@ SECTIONS: Final = (
     Section(("nodes-1000", "nodes-1000-memory", "new-ring"), thousand.nodes),
     Section(("set-copies", "gets-copies"), copies.writes),
     Section(("handover-rate", "handover-p99"), copies.handover),
+    Section(("near-get", "near-aiocache", "near-cached"), near.hits),
+    Section(("near-zipf",), near.popular),
+    Section(("sets-followed",), near.followed),
+    Section(("watch-delivery",), near.delivery),
     Section(("tool-rate",), generator.rate),
     Section(("tool-record",), generator.record),
     Section(("tool-memory",), generator.memory),

@@ -1,0 +1,269 @@
+"""The near cache: copies in this process of popular keys, which their owners keep honest.
+
+A get of a popular key asks its owner to tell when the value changes (`KEEPS`), and keeps what the owner answers. A copy is given as long as
+nothing was told, the session with its owner is good (`zmcache.client.following`), and no longer than the value's own life or ``ttl_s``.
+
+So what a get finds here was the owner's value at most `SILENCE_S` ago, whatever is lost, late or suspended; usually as long ago as a message takes.
+One's own changes are seen at once. While owners are in doubt, because nodes have different rings or cannot reach one another, a copy may be as old as
+``ttl_s``, besides what its owner itself has missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from zmcache.cache.raw import NearStatistics, Row
+from zmcache.client.asking import Asking
+from zmcache.client.following import Session, Sessions
+from zmcache.client.route import Route
+from zmcache.core.admission import Admission
+from zmcache.core.calls import Duration
+from zmcache.core.store import Store
+from zmcache.core.wire import FOREVER, FROM_HOT, FROM_LOADER, FROM_OWNER, NOT_OWNER, OLD_FLAG, Answer, News
+from zmcache.errors import ZmcacheError
+from zmcache.peers.batch import Batch
+
+_FROM_OWNER: Final = (FROM_OWNER, FROM_LOADER)
+DEFAULT_NEAR_TTL_S: Final = 10.0
+_WINDOW_S: Final = 1.0  # or the copies' lives, where these are longer
+_ITEM_SHARE: Final = 0.125  # of the copies' room, for one of them
+_LEAST_PRUNED: Final = 1000
+
+
+class Near:
+    """The copies of one group."""
+
+    def __init__(
+        self, budget_bytes: int, ttl_s: float, route: Route, sessions: Sessions, clock: Callable[[], float]
+    ) -> None:
+        # A hit is a bit that is set: what is popular has been found out before it is kept.
+        self._cache = Store(budget_bytes, "sieve", _ITEM_SHARE)
+        self._admission = Admission(max(ttl_s, _WINDOW_S))
+        self._ttl_s = ttl_s
+        self._route = route
+        self._sessions = sessions
+        self._clock = clock
+        self._kept: dict[Session, set[str]] = {}
+        self._good_until_s = [math.inf]
+        self._asked: dict[str, tuple[Batch, Session, int, float]] = {}
+        self._told_old = self._lost = self._misses = 0
+        # Once owners have been silent for too long nothing is there, whatever this loop has noticed until now.
+        self.read: Callable[[str], bytes | None] = self._cache.reader(
+            clock, lambda _, default: default, lambda _: None, self._good_until_s
+        )
+        """The copy of a key. About 0.3 us."""
+
+    def row(self, key: str) -> Row | None:
+        """The same, with its life."""
+        value = self.read(key)
+        if value is None:
+            return None
+        now_s = self._clock()
+        entry = self._cache.lookup(key, now_s)
+        return None if entry is None else (value, FROM_HOT, max(1, round((entry[1] - now_s) * 1000)))
+
+    def wants(self, key: str) -> bool:
+        """Whether the answer to a get of ``key`` that begins now is to be kept: the owner is to be asked for news of it."""
+        self._misses += 1
+        now_s = self._clock()
+        if now_s >= self._good_until_s[0]:
+            self._look()
+        if not self._admission.admits(key, now_s):
+            return False
+        channel = self._route.owner_channel(key)
+        session = self._sessions.of(channel)
+        return session.is_good and channel.preferred
+
+    def asked(self, key: str, batch: Batch) -> None:
+        """It is asked for in this batch, and no other's answer is to be kept: it may be of before one's own change."""
+        session = self._sessions.of(batch.channel)
+        self._asked[key] = batch, session, session.life, self._clock()
+
+    def offer(self, batch: Batch, answer: Answer) -> None:
+        """What came of gets that wanted to keep it."""
+        positions = range(len(batch.keys)) if answer.positions is None else answer.positions
+        foreign = answer.flags & NOT_OWNER
+        now_s = self._clock()
+        for at, status, value, life_ms in zip(positions, answer.statuses, answer.values, answer.lives_ms, strict=False):
+            key = batch.keys[at]
+            asked = self._asked.get(key)
+            if asked is None or asked[0] is not batch:
+                continue
+            del self._asked[key]
+            _, session, life, asked_s = asked
+            is_kept = status in _FROM_OWNER and isinstance(value, bytes) and not foreign
+            if not is_kept or session.life != life or not session.is_good or not self._is_owners(batch, key):
+                continue
+            ends_s = math.inf if life_ms == FOREVER else now_s + life_ms / 1000
+            # Its time counts from the question: the answer may have lain here while the process was suspended.
+            assert isinstance(value, bytes)
+            if self._cache.set(key, value, min(ends_s, asked_s + self._ttl_s), now_s):
+                self._keep(session, key)
+        told = self._cache.statistics()
+        self._admission.learn(told.entries, told.evictions, told.hits, now_s)
+
+    def give_up(self, batch: Batch) -> None:
+        """Nothing more comes of it."""
+        for key in batch.keys:
+            if key in self._asked and self._asked[key][0] is batch:
+                del self._asked[key]
+
+    def _is_owners(self, batch: Batch, key: str) -> bool:
+        mesh = self._route.mesh
+        return mesh.by_index[mesh.ring.owner_index(key)] is batch.channel
+
+    def forget(self, key: str | None) -> None:
+        """One's own change of ``key``, or (None) of all."""
+        if key is None:
+            self.drop_all()
+        else:
+            self._asked.pop(key, None)
+            self._cache.delete(key, self._clock())
+
+    def drop_all(self) -> None:
+        """The group was emptied, or keys have other owners, who tell us nothing."""
+        for session in {*self._kept, *(asked[1] for asked in self._asked.values())}:
+            self._drop(session)
+
+    # -- from the owners -------------------------------------------------------------------------------------------
+
+    def on_news(self, session: Session, news: News) -> None:
+        """See `Listener`."""
+        now_s = self._clock()
+        for key, flags in zip(news.keys, news.value_flags, strict=True):
+            if flags & OLD_FLAG:
+                self._asked.pop(key, None)
+                self._told_old += self._cache.delete(key, now_s)
+
+    def on_old(self, session: Session) -> None:
+        """See `Listener`."""
+        self._drop(session)
+
+    def on_lost(self, session: Session) -> None:
+        """See `Listener`."""
+        self._drop(session)
+
+    def on_heard(self, session: Session) -> None:
+        """See `Listener`."""
+        self._good_until_s[0] = min((session.good_until_s for session in self._kept), default=math.inf)
+
+    def _drop(self, session: Session) -> None:
+        now_s = self._clock()
+        for key in self._kept.pop(session, ()):
+            self._lost += self._cache.delete(key, now_s)
+        for key in [key for key, asked in self._asked.items() if asked[1] is session]:
+            del self._asked[key]
+        self.on_heard(session)
+
+    def statistics(self) -> NearStatistics:
+        """A snapshot."""
+        told = self._cache.statistics()
+        return NearStatistics(told.hits, self._misses, told.entries, told.used_bytes, self._told_old, self._lost)
+
+    def _keep(self, session: Session, key: str) -> None:
+        kept = self._kept.get(session)
+        if kept is None:
+            kept = self._kept[session] = set()
+            session.relied_on_by(self)
+            self.on_heard(session)
+        kept.add(key)
+        if len(kept) > 2 * len(self._cache) + _LEAST_PRUNED:
+            # Of those that were evicted or have ended nobody told us.
+            now_s = self._clock()
+            self._kept[session] = {each for each in kept if self._cache.contains(each, now_s)}
+
+    def _look(self) -> None:
+        for session in [session for session in self._kept if not session.is_good]:
+            self._drop(session)
+
+
+class NearSettings(NamedTuple):
+    """``budget_bytes`` for the copies of one group, each of which lives for ``ttl_s`` at most."""
+
+    budget_bytes: int
+    ttl_s: float
+
+
+class Keeping(Asking):
+    """Gets whose answers are kept."""
+
+    def __init__(
+        self, name: str, route: Route, timeout_s: float, on_unreachable: Callable[[], None], near: Near, *, fills: bool
+    ) -> None:
+        super().__init__(name, route, timeout_s, on_unreachable, fills=fills, keeps=True)
+        self._near = near
+
+    def on_answer(self, batch: Batch, answer: Answer) -> None:
+        """See `Consumer`. Kept before who asked goes on, and may change it."""
+        self._near.offer(batch, answer)
+        super().on_answer(batch, answer)
+
+    def on_failure(self, batch: Batch, error: ZmcacheError) -> None:
+        """See `Consumer`. It may be asked again, elsewhere, and of another's answer nothing is kept."""
+        self._near.give_up(batch)
+        super().on_failure(batch, error)
+
+
+class NearGets:
+    """The gets of a group that keeps copies: of popular keys what is answered is kept, of others it is asked as ever."""
+
+    def __init__(
+        self,
+        settings: NearSettings,
+        name: str,
+        route: Route,
+        timeout_s: float,
+        on_unreachable: Callable[[], None],
+        sessions: Sessions,
+        asking: Asking,
+        peeking: Asking,
+    ) -> None:
+        """``asking`` and ``peeking`` are for what is not kept."""
+        self.copies = copies = Near(settings.budget_bytes, settings.ttl_s, route, sessions, route.mesh.clock)
+        sessions.add(name, copies)
+        self._loop = asyncio.get_running_loop()
+        self._asking, self._peeking = asking, peeking
+        self._keeping = Keeping(name, route, timeout_s, on_unreachable, copies, fills=False)
+        self._keeping_peeks = Keeping(name, route, timeout_s, on_unreachable, copies, fills=True)
+
+    def get(self, key: str, timeout: Duration | None) -> asyncio.Future[Row]:
+        """See `Raw.get`."""
+        row = self.copies.row(key) if type(key) is str else None
+        if row is not None:
+            future: asyncio.Future[Row] = self._loop.create_future()
+            future.set_result(row)
+            return future
+        return self._ask(key, timeout, self._asking, self._keeping)
+
+    def peek(self, key: str, timeout: Duration | None) -> asyncio.Future[Row]:
+        """See `Raw.peek`."""
+        return self._ask(key, timeout, self._peeking, self._keeping_peeks)
+
+    def _ask(self, key: str, timeout: Duration | None, plain: Asking, keeping: Asking) -> asyncio.Future[Row]:
+        if keeping.batch_of(key) is not None:
+            return keeping.ask(key, timeout)
+        try:
+            wants = self.copies.wants(key)
+        except (LookupError, TypeError):
+            wants = False  # there is no ring yet, or it is no key: which is to be said where it is asked for
+        if not wants:
+            return plain.ask(key, timeout)
+        future = keeping.ask(key, timeout)
+        batch = keeping.batch_of(key)
+        if batch is not None:
+            self.copies.asked(key, batch)
+        return future
+
+    def forgo(self, key: str) -> None:
+        """See `Raw.forgo`."""
+        self._keeping.forgo(key)
+        self._keeping_peeks.forgo(key)
+
+    def fence(self, key: str) -> None:
+        """One's own change of ``key``."""
+        self._keeping.fence(key)
+        self._keeping_peeks.fence(key)
+        self.copies.forget(key)
