@@ -56,7 +56,8 @@ class Peers:
         return self.is_ours(key)
 
     def holder(self, copies: int) -> Callable[[str], bool]:
-        return lambda _: True
+        ours = self.ours
+        return lambda key: key.startswith(ours)
 
     def is_in_charge(self, key: str, copies: int) -> bool:
         return self.is_ours(key) or self.standing_in
