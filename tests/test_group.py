@@ -62,6 +62,9 @@ class Peers:
     def is_in_charge(self, key: str, copies: int) -> bool:
         return self.is_ours(key) or self.standing_in
 
+    def sees_all(self, key: str, copies: int) -> bool:
+        return self.is_ours(key)
+
     def receivers(self, key: str, copies: int) -> Receivers:
         return NOBODY
 

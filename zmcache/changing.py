@@ -187,7 +187,10 @@ class Changing:
         return self._versions.next()
 
     def keep_loaded(self, key: str, held: Held, expires_at_s: float, version: int) -> bool:
-        """Store what a loader brought, unless something newer than the load's beginning is here."""
+        """Store what a loader brought, unless something newer than the load's beginning is here. ``version`` 0: it gives way to whatever was
+        written elsewhere, and is newer only than what is known here.
+        """
+        version = version or max(self.version_of(key), self._cleared) + 1
         return version > self.version_of(key) and self._set(key, held, expires_at_s, version)
 
     def copy_of(self, key: str) -> Change | None:

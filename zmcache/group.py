@@ -179,7 +179,7 @@ class LocalGroup(HeldGroup):
 
     def _load(self, flight: Flight, deadline_s: float, source: object) -> None:
         now_s = flight.began_s = self._clock()
-        flight.version = self._versions.next()
+        flight.version = self._version_of_load(flight.key)
         entry = self._store.lookup(flight.key, now_s)
         known = None if entry is None else self.found(flight.key, *entry, now_s, hot=False)
         if known is not None:
@@ -260,12 +260,16 @@ class LocalGroup(HeldGroup):
             return
         flight = self._loads.start(key, self._trust(), None)
         flight.began_s = now_s
-        flight.version = self._versions.next()
+        flight.version = self._version_of_load(key)
         self._refreshes += 1
         try:
             self._loading.add(flight)
         except (Busy, PeerUnavailable) as error:
             self._loads.land(flight, failure(error))
+
+    def _version_of_load(self, key: str) -> int:
+        # What was set elsewhere while this node could not know of it is not to be undone by a load: that is no write, however late it comes.
+        return self._versions.next() if self._peers.sees_all(key, self.settings.copies) else 0
 
     def _trust(self) -> tuple[object, int]:
         """What a load must have begun under to be kept for as long as the group keeps values."""

@@ -59,6 +59,10 @@ class Alone:
         """It is."""
         return True
 
+    def sees_all(self, key: str, copies: int) -> bool:
+        """It does."""
+        return True
+
     def receivers(self, key: str, copies: int) -> Receivers:
         """There is nobody to send anything to."""
         return NOBODY

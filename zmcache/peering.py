@@ -43,6 +43,9 @@ class Peers(Holders, Protocol):
     def is_in_charge(self, key: str, copies: int) -> bool:
         """Whether it is one of those ``copies`` who hold ``key`` while some of them cannot be reached."""
 
+    def sees_all(self, key: str, copies: int) -> bool:
+        """Whether this node is to hold ``key`` and reaches all others who are: then nobody writes to it elsewhere."""
+
     def ask_former(
         self, group: str, key: str, copies: int, window_s: float, deadline_s: float, on_answer: Waiter
     ) -> bool:

@@ -39,7 +39,7 @@ Waiter: TypeAlias = Callable[[Outcome], None]
 class Flight:
     """One key's work under way. `token` is the starter's own note, such as the ring it began under; `trace` the first caller's traceparent.
 
-    `version` is that of a load's result: the moment in which it began. `loads`: the loader is at work on it.
+    `version` is that of a load's result: the moment in which it began (0: it gives way to any write). `loads`: the loader is at work on it.
     """
 
     __slots__ = (

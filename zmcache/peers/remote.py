@@ -123,6 +123,16 @@ class RemotePeers:
             or (mesh.next_ring is not mesh.ring and self._is_among_first(mesh.next_ring, key, copies))
         )
 
+    def sees_all(self, key: str, copies: int) -> bool:
+        """See `zmcache.group.Peers`."""
+        mesh = self._mesh
+        owners = mesh.ring.owners(key, copies)
+        return (
+            not mesh.catches_up
+            and len(self._reachable(owners)) == len(owners)
+            and (not owners or any(member.node_id == self._self_id for member in owners))
+        )
+
     def _is_among_first(self, ring: Ring, key: str, copies: int) -> bool:
         first = self._reachable(ring.owners(key, copies + _SPARES))[:copies]
         return any(member.node_id == self._self_id for member in first)
