@@ -263,7 +263,7 @@ async def read_against_writer(
 
 # What is done to the news, how old a value may be, and how long that is looked at: a broken promise would show within this time.
 FAULTS = {
-    "none": (None, 0.3, 1.0),
+    "none": (None, 1.0, 1.0),
     "lost": (Wire.lose, SILENCE_S, 3.0),
     "all lost": (Wire.lose_all, SILENCE_S, 3.0),
     "doubled": (Wire.double, SILENCE_S, 1.0),
