@@ -88,6 +88,8 @@ async def _ask_and_never_read(context: zmq.asyncio.Context, endpoint: str, key: 
     socket = context.socket(zmq.DEALER)
     socket.setsockopt(zmq.RCVHWM, 1)
     socket.setsockopt(zmq.RCVBUF, 4096)
+    # What the node has not taken when this is over is nobody's: the context would wait for it for ever.
+    socket.setsockopt(zmq.LINGER, 0)
     socket.connect(endpoint)
     until_s = asyncio.get_running_loop().time() + 6.0
     number = 0
