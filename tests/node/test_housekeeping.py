@@ -71,11 +71,11 @@ def test_the_pauses_of_its_own_and_small_delays_are_no_standstill() -> None:
 def test_no_peer_gives_up_sooner_than_a_standstill_is_noticed() -> None:
     pulse, silent_s = Pulse(), 0.0
     pulse.connected()
-    pulse.beat()
+    pulse.beat(0.0)
     pulse.pinged(1, 0.0)  # from here on nothing comes back
     while True:
         silent_s += BEAT_S
-        if pulse.beat():
+        if pulse.beat(silent_s):
             break
     assert silent_s >= SUSPECTED_S - 1e-9
 

@@ -196,3 +196,27 @@ def test_the_wait_is_the_first_again_once_every_fall_is_forgiven() -> None:
     assert backoff.fell(100.0 + 2 * FORGIVEN_S) == 4.0
     backoff.back(200.0)
     assert backoff.fell(200.0 + 9 * FORGIVEN_S) == 1.0
+
+
+def test_a_peer_that_answers_others_and_lets_a_ping_wait_is_suspected_and_not_tried_before_that_is_answered() -> None:
+    async def test(bench: Bench) -> None:
+        fake = bench.node()
+        bench.ask("first")
+        await bench.value("first")
+        await bench.beats(2)
+        held: list[tuple[bytes, int]] = []
+        fake.pong = lambda peer, request_id: held.append((peer, request_id))
+        beats = 0
+        while bench.channel.state is State.UP:
+            bench.ask(f"k{beats}")
+            await bench.value(f"k{beats}")
+            await bench.beats(1)
+            beats += 1
+        assert bench.channel.state is State.SUSPECT
+        assert 1.2 < beats * BEAT_S <= 2.0
+        fake.pong = fake.send_pong
+        for ping in held:
+            fake.pong(*ping)
+        await eventually(lambda: bench.channel.state is State.TRIAL)
+
+    bench_test(test)

@@ -355,7 +355,7 @@ class Channel(Link):
             self._garbled(error, blame=not isinstance(error.__cause__, RequestError))
             return
         # Only now: what hangs may still send bytes, and a stranger at that address may send any.
-        self._hear()
+        self._hear(is_pong=reply.kind == wire.PONG)
         waiting = self._pending.get(reply.request_id)
         if isinstance(waiting, Batch):
             self._answer_batch(waiting, reply)

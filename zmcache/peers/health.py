@@ -81,7 +81,7 @@ class Health:
 
     def beat(self, state: State, ran_s: float, now_s: float) -> State:
         """A beat of a connection in one of the states up, suspect or trial: the state from now on."""
-        silent = self.pulse.beat()
+        silent = self.pulse.beat(ran_s)
         answered = not self.pulse.waits
         round_trip_s = self.pulse.take_round_trip_s(ran_s)
         if state is not State.SUSPECT and round_trip_s is not None:

@@ -125,10 +125,10 @@ class Link:
             self._become(State.DOWN)
             self._fail_all(PeerUnavailable(f"{self._where}: {reason}", peer=self.name))
 
-    def _hear(self) -> None:
+    def _hear(self, *, is_pong: bool) -> None:
         """Something came that makes sense."""
         self._pulse.heard = True
-        if self.state is State.SUSPECT and self._may_be_used():
+        if self.state is State.SUSPECT and (is_pong or not self._pulse.is_stuck(self._ran_s())) and self._may_be_used():
             self._become(self.health.speaks())
 
     def _suspect(self, why: str) -> None:

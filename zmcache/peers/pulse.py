@@ -6,6 +6,8 @@ peers for dead or slow.
 
 One ping is out at a time, and a pong is known by its id: another request's, or one to a ping of long ago, measures nothing. While a ping is out
 its age is what the round trip takes at the least, so that a peer which answers nothing for a second is seen to be slow during that second.
+One that lets a ping wait for `STUCK_S` is as good as silent, whatever else comes from it: it reads, or is read from, so slowly that what is asked
+now will not be answered in time.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ BEAT_S: Final = 0.4
 BEAT_JITTER: Final = 0.15
 # Three unanswered beats after the one in which the ping was sent: a hung peer is out of use 1.2 to 1.9 s after its last word.
 MISSED_BEATS: Final = 3
+STUCK_S: Final = 1.3
 # A peer that does not read has its answers dropped, pongs among them: a ping as old as that is given up, and another one sent.
 _LOST_S: Final = 4.0
 
@@ -50,16 +53,20 @@ class Pulse:
         self._missed += 1
         return self._missed > MISSED_BEATS
 
-    def beat(self) -> bool:
-        """A beat of a connection; True at the one with which the peer has been silent for too long."""
-        lost = False
+    def beat(self, ran_s: float) -> bool:
+        """A beat of a connection; True where the peer has been silent for too long."""
+        lost = self.is_stuck(ran_s)
         if self.heard:
             self._missed = 0
         elif self._ping_id:
             self._missed += 1
-            lost = self._missed == MISSED_BEATS
+            lost = lost or self._missed == MISSED_BEATS
         self.heard = False
         return lost
+
+    def is_stuck(self, ran_s: float) -> bool:
+        """Whether a ping has waited for too long."""
+        return self._ping_id != 0 and ran_s - self._pinged_s >= STUCK_S
 
     def wants_ping(self, ran_s: float) -> bool:
         """Whether it is time for another ping."""
