@@ -87,3 +87,16 @@ def test_anything_else_is_a_bad_record_and_no_other_error(text: str | bytes) -> 
         pass
     else:
         assert json.loads(text)["endpoint"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"endpoint": "tcp://h:1", "weight": 1' + 400 * "0" + "}",
+        '{"endpoint": "tcp://h:1", "zone": "\\ud800"}',
+        '{"endpoint": "tcp://h:1", "weight": NaN}',
+    ],
+)
+def test_what_would_break_only_where_it_is_used_is_a_bad_record(text: str) -> None:
+    with pytest.raises(record.BadRecord):
+        record.decode("a", text)

@@ -10,7 +10,6 @@ raises `BadRecord` with the reason.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,6 +51,7 @@ def parse(node_id: object, found: object) -> Member:
     """The member that a decoded JSON value describes. Raises `BadRecord`."""
     if not isinstance(node_id, str) or not node_id or "/" in node_id:
         raise BadRecord("a node id is text without a slash")
+    _encodable(node_id, "a node id")
     if not isinstance(found, Mapping):
         raise BadRecord("not a JSON object")
     default = Member(node_id, "")
@@ -59,8 +59,9 @@ def parse(node_id: object, found: object) -> Member:
     if not endpoint or len(endpoint) > _MAX_ENDPOINT or any(char.isspace() for char in endpoint):
         raise BadRecord("endpoint must be an address without spaces")
     weight = found.get("weight", default.weight)
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or weight != weight:
         raise BadRecord("weight must be a number")
+    # Compared, not converted: a whole number may be larger than any float.
     if not 0 < weight <= MAX_WEIGHT:
         raise BadRecord(f"weight must be above 0 and at most {MAX_WEIGHT:g}")
     state = _text(found, "state", default.state)
@@ -76,4 +77,13 @@ def _text(found: Mapping[str, Any], name: str, default: str) -> str:
     value = found.get(name, default)
     if not isinstance(value, str):
         raise BadRecord(f"{name} must be text")
-    return value
+    return _encodable(value, name)
+
+
+def _encodable(text: str, name: str) -> str:
+    """A lone surrogate, which JSON can spell, would be noticed only when it is to be sent on."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadRecord(f"{name} is not valid Unicode text") from None
+    return text
