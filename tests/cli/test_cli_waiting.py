@@ -98,7 +98,7 @@ def test_a_node_is_back_when_it_is_a_new_one_and_serves() -> None:
     script = Script(
         view(a={}, b={}),
         view(a={}, b={}),  # it has not begun to leave
-        view(a={}, b={"state": "leaving"}),
+        view(a={}, b={"state": "leaving", "handed_over": 1.0}),
         None,
         view(a={}),
         view(a={}, b={"uptime_s": 0.0, "state": "joining", "serving": 0.0}),
@@ -115,6 +115,15 @@ def test_a_node_is_back_when_it_is_a_new_one_and_serves() -> None:
         "b is joining",
         "b is serving",
     ]
+
+
+def test_a_node_that_is_back_without_having_handed_over_is_said_to_unless_there_was_nobody_to_hand_over_to() -> None:
+    back = {"uptime_s": 0.0}
+    script = Script(view(a={}, b={}), view(a={}, b=LEAVING), view(a={}), view(a={}, b=back))
+    last, _ = outcome(script, lambda waiting: waiting.restart("b"))
+    assert last.startswith("Error 1: b serves again, and may not have handed over all that it held before")
+    for script in (Script(view(b={}), None, view(b=back)), Script(view(0, a={}, b={}), view(0, a={}, b=back))):
+        assert outcome(script, lambda waiting: waiting.restart("b"))[0].startswith("b serves again, after 0.")
     assert script.asked == [("b", True)]
 
 

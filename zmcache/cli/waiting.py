@@ -73,7 +73,9 @@ class Waiting:
 
     async def restart(self, node_id: str) -> str:
         """Until it has begun anew, and serves; in words how long it took."""
-        await self.find(node_id)
+        first = await self.find(node_id)
+        # Where there is nobody to hand over to, or who leaves stays in the list, there is nothing to be said of it.
+        handed_over = first.revision == _STATIC_REVISION or len(first.nodes) == 1
         asked_s = time.monotonic()
         await self._ask(node_id, anew=True)
         while True:
@@ -81,7 +83,12 @@ class Waiting:
             seen = None if view is None else view.nodes.get(node_id)
             since_s = time.monotonic() - asked_s
             if seen is not None and seen.figures is not None and seen.figures["uptime_s"] < since_s and _serves(seen):
+                if not handed_over:
+                    raise Ended(
+                        f"{node_id} serves again, and may not have handed over all that it held before; see its log, and node.drain_timeout"
+                    )
                 return f"{node_id} serves again, after {since_s:.1f} s"
+            handed_over |= bool(seen is not None and seen.figures and seen.figures.get("handed_over"))
             self._progress.now(_doing(node_id, seen), _how_far(seen))
             if since_s >= self._timeout_s:
                 state = "in the ring" if seen is not None else "not in the ring"
