@@ -33,6 +33,7 @@ from zmcache.core.wire import (
     GONE_FLAG,
     INCR,
     KEPT,
+    MAX_TTL_MS,
     NO_SUCH_KEY,
     NONE_FLAG,
     NOT_THERE,
@@ -65,6 +66,8 @@ class Changing:
         self._cleared = 0  # what is no newer than this is forgotten
         self.tombstones = Tombstones(clock())
         self._ended = Tombstones(clock())
+        # What somebody who is to hold it has missed. It is no delete: when it is evicted here, another's copy of it is welcome.
+        self._missed = Tombstones(clock())
 
     def apply(self, change: Change) -> Outcome:
         """Carry out one change of what is held here."""
@@ -109,14 +112,15 @@ class Changing:
     def _touch(self, change: Change) -> Outcome:
         """Another life for what is there. The times in which it may be given beyond its life, and how long it took to make, stay with it."""
         entry = self._store.lookup(change.key, self._clock())
-        assert entry is not None
+        if entry is None:
+            return Outcome(None, NOT_THERE, 0.0)  # it has ended since it was found
         held, kept_until_s = entry
         mark = Marked(held) if isinstance(held, bytes) else read_mark(held)
         beyond: dict[str, Any] = {}
         if mark.fresh_until_s < math.inf:
             beyond = {
-                "stale_ms": max(0, round((mark.stale_until_s - mark.fresh_until_s) * 1000)),
-                "error_ms": max(0, round((kept_until_s - mark.fresh_until_s) * 1000)),
+                "stale_ms": _between_ms(mark.fresh_until_s, mark.stale_until_s),
+                "error_ms": _between_ms(mark.fresh_until_s, kept_until_s),
                 "took_ms": round(mark.took_s * 1000),
             }
         life_s = self._lives.of_set(change.ttl_ms)
@@ -145,6 +149,7 @@ class Changing:
             return False
         self.tombstones.discard(key)
         self._ended.discard(key)
+        self._missed.discard(key)
         if self.on_change is not None:
             self.on_change(key)
         return True
@@ -157,20 +162,32 @@ class Changing:
         there = self._there(key)
         version = self._next_version(key)
         self._store.delete(key, self._clock())
-        self.tombstones.add(key, version, self._clock())
+        self._bury(key, version)
         if self.on_change is not None:
             self.on_change(key)
         return Outcome(None, NOT_THERE if there is None else DONE, 0.0)
 
+    def _bury(self, key: str, version: int) -> None:
+        self._ended.discard(key)  # or it would be visited twice, and cancel itself out in a digest
+        self.tombstones.add(key, version, self._clock())
+
+    def _note_ended(self, key: str, version: int) -> None:
+        if not self.tombstones.version_of(key):
+            self._ended.add(key, version, self._clock())
+
     def remember_ended(self) -> None:
         """From now on: of what several nodes hold, one may have missed the last value, and come back with an older one when that has ended."""
-        self._store.on_ended = lambda key, version: self._ended.add(key, version, self._clock())
+        self._store.on_ended = self._note_ended
 
     # -- versions and copies ---------------------------------------------------------------------------------------
 
     def version_of(self, key: str) -> int:
         """The newest that is known here of ``key``, a delete included; 0 for nothing."""
         return max(self._store.version_of(key), self._gone_at(key))
+
+    def _newest_of(self, key: str) -> int:
+        """The same, and what is not here any more, or is no value of this node's."""
+        return max(self.version_of(key), self._missed.version_of(key), self._cleared)
 
     def _gone_at(self, key: str) -> int:
         return max(self.tombstones.version_of(key), self._ended.version_of(key))
@@ -183,15 +200,16 @@ class Changing:
         return self._ended.part(start - deleted, limit)
 
     def _next_version(self, key: str) -> int:
-        self._versions.seen(self.version_of(key))
+        self._versions.seen(self._newest_of(key))
         return self._versions.next()
 
     def keep_loaded(self, key: str, held: Held, expires_at_s: float, version: int) -> bool:
         """Store what a loader brought, unless something newer than the load's beginning is here. ``version`` 0: it gives way to whatever was
         written elsewhere, and is newer only than what is known here.
         """
-        version = version or max(self.version_of(key), self._cleared) + 1
-        return version > self.version_of(key) and self._set(key, held, expires_at_s, version)
+        newest = self._newest_of(key)
+        version = version or newest + 1
+        return version > newest and self._set(key, held, expires_at_s, version)
 
     def copy_of(self, key: str) -> Change | None:
         """What is to be sent to who holds a copy of ``key``: a value, or that it was deleted. None: nothing is known of it that others need."""
@@ -212,11 +230,16 @@ class Changing:
         """A copy that another node sent. `DONE`: it is held here now; `KEPT`: what is here is as new or newer, by the version in the token."""
         key, version, now_s = copy.key, copy.token, self._clock()
         if not self.wants(key, version) and not self._wins_tie(copy):
-            return Outcome(None, KEPT, 0.0, None, max(self.version_of(key), self._cleared))
+            if not self._versions.is_believable(version):
+                ahead_h = -self._versions.age_s(version) / 3600
+                return failure(
+                    RequestError(f"a copy whose version is {ahead_h:.0f} h ahead of this node's clock is not taken")
+                )
+            return Outcome(None, KEPT, 0.0, None, self._newest_of(key))
         self._versions.seen(version)
         if copy.flags & GONE_FLAG:
             self._store.delete(key, now_s)
-            self.tombstones.add(key, version, now_s)
+            self._bury(key, version)
             if self.on_change is not None:
                 self.on_change(key)
             return Outcome(None, DONE, 0.0, None, version)
@@ -234,7 +257,12 @@ class Changing:
 
     def wants(self, key: str, version: int) -> bool:
         """Whether a copy of that version would be taken."""
-        return version > self._cleared and version > self.version_of(key) and self._versions.is_believable(version)
+        return (
+            version > self._cleared
+            and version > self.version_of(key)
+            and version >= self._missed.version_of(key)
+            and self._versions.is_believable(version)
+        )
 
     def _wins_tie(self, copy: Change) -> bool:
         mine = self.copy_of(copy.key) if copy.token == self.version_of(copy.key) else None
@@ -261,13 +289,14 @@ class Changing:
     def remember(self, copy: Change) -> None:
         """Somebody who is to hold this has missed it, and may come back with something older: which is not to be taken even when this has ended."""
         if self.version_of(copy.key) == copy.token:
-            self.tombstones.add(copy.key, copy.token, self._clock())
+            self._missed.add(copy.key, copy.token, self._clock())
 
     def clear(self) -> None:
         """The group is emptied: what comes from elsewhere and was written before this moment is not taken."""
         self._cleared = self._versions.next()
         self.tombstones.clear()
         self._ended.clear()
+        self._missed.clear()
 
     def _incr(self, change: Change, there: tuple[bytes | None, float] | None) -> Outcome:
         """Add to an ASCII integer. What is counted keeps its life; what is not there begins with the initial value and the ttl."""
@@ -296,6 +325,10 @@ class Changing:
 
 def _left_ms(until_s: float, now_s: float, least: int = 0) -> int:
     return FOREVER if until_s == math.inf else max(least, math.ceil((until_s - now_s) * 1000))
+
+
+def _between_ms(from_s: float, until_s: float) -> int:
+    return round(min(max(0.0, (until_s - from_s) * 1000), MAX_TTL_MS))
 
 
 def _at_s(left_ms: int, now_s: float) -> float:

@@ -386,7 +386,7 @@ class LocalGroup(HeldGroup):
         else:
             self._copying.write(copy, outcome, waiter, deadline_s)
         if not self._is_kept(key):
-            self.let_go()
+            self._note_stray(key)
 
     def _gets(
         self, key: str, waiter: Waiter, deadline_s: float, *, forwarded: bool, trace: str | None

@@ -48,6 +48,7 @@ _BACKLOG_S: Final = 1.0
 
 # All nodes have the latest ring by then.
 _RINGS_AGREE_S: Final = 1.0
+_STRAYS_MOST: Final = 10_000
 
 
 class HeldGroup:
@@ -105,6 +106,7 @@ class HeldGroup:
         self._doubts = self._sets = self._deletes = self._taken = self._refused = 0
         self._backlog_until_s = -math.inf
         self._sweeps_again = False
+        self._strays: dict[str, float] = {}  # when they came
 
     # -- reading and changing ------------------------------------------------------------------------------------
 
@@ -157,8 +159,7 @@ class HeldGroup:
             self.fence(copy.key)
             self._taken += 1
             if not self._is_kept(copy.key):
-                # This node's ring may be the older one, or the sender's: if it is not to hold the key after a while either, it lets go.
-                self.let_go()
+                self._note_stray(copy.key)
         else:
             self._refused += 1
         return outcome
@@ -168,15 +169,28 @@ class HeldGroup:
         copies = self.settings.copies
         return self._peers.holds(key, copies) or self._peers.is_in_charge(key, copies)
 
+    def _note_stray(self, key: str) -> None:
+        """It was written here, and is another's. This node's ring may be the older one, or the sender's: if it is not to hold the key after a while
+        either, it lets go.
+        """
+        self._strays.pop(key, None)
+        self._strays[key] = self._clock()
+        while len(self._strays) > _STRAYS_MOST:
+            del self._strays[next(iter(self._strays))]
+        self.let_go()
+
     def _stays(self, key: str) -> bool:
-        """Whether a sweep leaves ``key``: it is to be held here, or was written so lately that this node's ring may be the one that is behind."""
+        """Whether a sweep leaves ``key``: it is to be held here, or came so lately that this node's ring may be the one that is behind."""
         if self._is_kept(key):
             return True
-        is_new = self._versions.age_s(self._store.version_of(key)) < _RINGS_AGREE_S
+        # Not told by its version: the clock of who wrote it may be ahead by any time.
+        is_new = self._clock() - self._strays.get(key, -math.inf) < _RINGS_AGREE_S
         self._sweeps_again = self._sweeps_again or is_new
         return is_new
 
     def _sweep_again(self) -> None:
+        since_s = self._clock() - _RINGS_AGREE_S
+        self._strays = {key: came_s for key, came_s in self._strays.items() if came_s > since_s}
         if self._sweeps_again:
             self._sweeps_again = False
             self._sweep.begin(_RINGS_AGREE_S, self._peers.holder(self.settings.copies))
@@ -218,7 +232,8 @@ class HeldGroup:
         be held here any more stays until it has been handed over: whoever does that calls `let_go`.
         """
         self._doubts += lease_lost
-        self._sweep.stop()
+        if not lease_lost:
+            self._sweep.stop()  # until what moves now has been handed over
         self._leasing.ring_changed(self._peers.is_ours)
 
     def let_go(self) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zmcache.core import wire
+from zmcache.core.holding import BUCKETS
 from zmcache.core.wire import BadFrame, Limits
 
 LIMITS = Limits(key_bytes=32, value_bytes=64, keys=20, message_bytes=64 * 1024)
@@ -93,15 +94,16 @@ messages = st.one_of(
     rows(wire.Get, wire.GET, keys),
     rows(wire.Delete, wire.USED, keys),
     changes(),
-    st.tuples(headers(wire.DIGESTS), st.lists(versions, min_size=1, max_size=LIMITS.keys), texts).map(
+    st.tuples(headers(wire.DIGESTS), st.lists(versions, min_size=BUCKETS, max_size=BUCKETS), texts).map(
         lambda p: wire.Digests._make((*p[0], *p[1:]))
     ),
     rows(wire.Delete, wire.DELETE, keys),
     rows(wire.Set, wire.SET, keys, values, lives, optional=2),
     answers(),
+    *(headers(kind).map(wire.Query._make) for kind in (wire.PING, wire.TOPOLOGY, wire.STATS, wire.PONG, wire.LEAVE)),
     *(
-        headers(kind).map(wire.Query._make)
-        for kind in (wire.PING, wire.TOPOLOGY, wire.STATS, wire.PONG, wire.DOUBT, wire.HANDED, wire.LEAVE)
+        st.tuples(headers(kind), versions).map(lambda p: wire.Word._make((*p[0], p[1])))
+        for kind in (wire.DOUBT, wire.HANDED)
     ),
     rows(wire.Members, wire.MEMBERS, texts, texts, st.floats(0.01, 100), texts, texts),
     rows(wire.Figures, wire.FIGURES, texts, numbers),

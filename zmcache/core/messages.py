@@ -44,7 +44,7 @@ OFFER: Final = 23  # the sender holds these keys at these versions: which are to
 USED: Final = 24  # these keys are in use at their owner: a copy is not to be evicted as if nobody wanted it
 DIGESTS: Final = 25  # of all that sender and receiver are both to hold: where do they differ?
 DOUBT: Final = 26  # the sender was away: whoever holds something that it should have is to hand it over, and say so
-HANDED: Final = 27  # the sender has handed over all that the receiver is to hold under the epoch of the header
+HANDED: Final = 27  # the sender has handed over all that the receiver is to hold under the epoch of the header; answers the DOUBT of that number
 LEAVE: Final = 28  # hand over, leave the ring and end; with the flag ANEW begin again
 WATCH: Final = (
     29  # tell me each new value of these keys from now on; answered with the values that are there, and their versions
@@ -260,11 +260,22 @@ class Cancel(NamedTuple):
     positions: list[int] | None
 
 
-class Query(NamedTuple):
-    """PING, TOPOLOGY, STATS, CLEAR, DOUBT, HANDED or LEAVE: no arguments. PONG: the answer to all but the second and third.
+class Word(NamedTuple):
+    """DOUBT or HANDED, answered with PONG. The group is the sender's node id. ``number``: of the doubt; of a HANDED that nobody asked for 0."""
 
-    The group of a DOUBT and of a HANDED is the sender's node id.
-    """
+    version: int
+    kind: int
+    request_id: int
+    deadline_ms: int
+    revision: int
+    digest: int
+    flags: int
+    group: str
+    number: int
+
+
+class Query(NamedTuple):
+    """PING, TOPOLOGY, STATS, CLEAR or LEAVE: no arguments. PONG: the answer to all but the second and third."""
 
     version: int
     kind: int
@@ -383,6 +394,6 @@ class Change(NamedTuple):
     flags: int = 0
 
 
-Request: TypeAlias = Get | Set | Delete | Changes | Digests | Following | Cancel | Query
+Request: TypeAlias = Get | Set | Delete | Changes | Digests | Following | Cancel | Word | Query
 Reply: TypeAlias = Answer | News | Members | Figures | Refusal | Query
 Message: TypeAlias = Request | Reply

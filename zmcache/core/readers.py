@@ -71,6 +71,7 @@ from zmcache.core.messages import (
     Query,
     Refusal,
     Set,
+    Word,
 )
 from zmcache.core.ring import MAX_WEIGHT
 from zmcache.errors import InvalidKey, InvalidTtl, InvalidValue, ValueTooLarge
@@ -211,7 +212,7 @@ def _tokens(field: object, count: int) -> None:
 
 def _read_digests(fields: list[Any], limits: Limits) -> Digests:
     digests = fields[HEADER_FIELDS]
-    if type(digests) is not list or not 0 < len(digests) <= max(limits.keys, BUCKETS):
+    if type(digests) is not list or len(digests) != BUCKETS:
         raise ValueError
     _tokens(digests, len(digests))
     if type(fields[HEADER_FIELDS + 1]) is not str:
@@ -249,6 +250,11 @@ def _read_cancel(fields: list[Any], limits: Limits) -> Cancel:
     ):
         raise TypeError
     return Cancel(*fields[: HEADER_FIELDS + 1])
+
+
+def _read_word(fields: list[Any], limits: Limits) -> Word:
+    _tokens(fields[8:9], 1)
+    return Word(*fields[: HEADER_FIELDS + 1])
 
 
 def _read_query(fields: list[Any], limits: Limits) -> Query:
@@ -333,7 +339,8 @@ READERS: Final[dict[int, Callable[[list[Any], Limits], Message]]] = {
     **dict.fromkeys((ADD, TOUCH, INCR, CAS, GETS, FILL, PUT, RELEASE, COPY, OFFER), _read_changes),
     DIGESTS: _read_digests,
     CANCEL: _read_cancel,
-    **dict.fromkeys((CLEAR, PING, TOPOLOGY, STATS, PONG, DOUBT, HANDED, LEAVE), _read_query),
+    **dict.fromkeys((DOUBT, HANDED), _read_word),
+    **dict.fromkeys((CLEAR, PING, TOPOLOGY, STATS, PONG, LEAVE), _read_query),
     ANSWER: _read_answer,
     MEMBERS: _read_members,
     FIGURES: _read_figures,

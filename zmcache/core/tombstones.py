@@ -39,6 +39,7 @@ class Tombstones:
         if len(self._young) >= self._most and key not in self._young:
             self.dropped += len(self._old)
             self._old, self._young = self._young, {}
+        self._old.pop(key, None)  # each stands in one of them only
         self._young[key] = version
 
     def version_of(self, key: str) -> int:

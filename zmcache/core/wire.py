@@ -15,7 +15,8 @@ in each is checked by `zmcache.core.readers`; both are to be had from here.
     NEWS     incarnation, number, keys, values, lives_ms, versions, value_flags, skipped
     DIGESTS  digests, sender
     CANCEL   positions
-    PING, TOPOLOGY, STATS, CLEAR, DOUBT, HANDED, LEAVE     the header alone
+    DOUBT, HANDED  number
+    PING, TOPOLOGY, STATS, CLEAR, LEAVE     the header alone
     ANSWER   positions, statuses, values, lives_ms, value_flags, versions
     MEMBERS  node_ids, endpoints, weights, zones, states
     FIGURES  names, figures
@@ -133,6 +134,7 @@ from zmcache.core.messages import (
     Reply,
     Request,
     Set,
+    Word,
     header,
 )
 from zmcache.core.readers import READERS, check_key, check_value
@@ -227,6 +229,7 @@ __all__ = [
     "Reply",
     "Request",
     "Set",
+    "Word",
     "check_key",
     "check_value",
     "decode",

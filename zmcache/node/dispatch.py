@@ -70,11 +70,11 @@ class Desk(Protocol):
     def figures_frame(self, request_id: int) -> bytes:
         """The answer to STATS, encoded."""
 
-    def on_doubt(self, peer: str) -> None:
-        """A node was away: it is to be handed over what it lacks, and told."""
+    def on_doubt(self, peer: str, number: int) -> None:
+        """A node was away: it is to be handed over what it lacks, and told by that number."""
 
-    def on_handed(self, peer: str) -> None:
-        """A node has handed over to this one all that it had for it."""
+    def on_handed(self, peer: str, number: int) -> None:
+        """A node has handed over to this one all that it had for it, as the doubt of that number asked."""
 
     def compare(self, request: wire.Digests, answer: Callable[[bytes], None]) -> bool:
         """``answer`` with a status for each bucket, once all that is held here has been walked over. False: it will not be, for now."""
@@ -166,10 +166,9 @@ class Dispatcher:
             self._refuse_frame(peer, wire.BadFrame(f"kind {request.kind} is an answer", request_id=request.request_id))
 
     def _of_nodes(self, peer: bytes, request: wire.Message) -> None:
-        if request.kind == wire.DOUBT:
-            self._desk.on_doubt(request.group)
-        elif request.kind == wire.HANDED:
-            self._desk.on_handed(request.group)
+        if isinstance(request, wire.Word):
+            told = self._desk.on_doubt if request.kind == wire.DOUBT else self._desk.on_handed
+            told(request.group, request.number)
         elif not self._desk.leave(anew=bool(request.flags & wire.ANEW)):
             self._refuse(peer, request.request_id, RequestError("this node is part of a program, which has to stop it"))
             return

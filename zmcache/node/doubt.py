@@ -2,7 +2,7 @@
 
 Whoever stood in for it, or holds copies of what it holds, hands over what it lacks, and says `HANDED` when that is done
 (`zmcache.node.handover`). Until all who can be reached have, a key that is not found here is asked for there before it is loaded, or said
-not to exist. Who does not answer in time is asked again.
+not to exist. Who does not answer in time is asked again. Each doubt has a number, by which the word that was given for an earlier one is known.
 
 A node that joins waits for the same word from all who serve, who send it by themselves.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from zmcache.core.ring import SERVING
-from zmcache.core.wire import DOUBT, Reply
+from zmcache.core.wire import DOUBT, Header, Reply, Word
 from zmcache.peers.channel import State
 from zmcache.peers.mesh import Mesh
 
@@ -29,7 +29,11 @@ class Doubt:
         self._mesh = mesh
         self._me = self_id
         self._loop = asyncio.get_running_loop()
+        # Not from one: peers may still owe a word to who had this name before.
+        self._number = int(mesh.clock() * 1000)
+        self._has_begun = False
         self._waiting: set[str] = set()
+        self._unanswered: set[str] = set()  # when it was given up
         self._early: set[str] = set()  # who has said so before it was waited for
         self._joins = False
         self._timer: asyncio.TimerHandle | None = None
@@ -37,12 +41,15 @@ class Doubt:
         self._over = asyncio.Event()
         self._over.set()
 
-    def begin(self, within_s: float, on_given_up: Callable[[], None], *, ask: bool = True) -> None:
+    def begin(self, within_s: float, on_given_up: Callable[[], None], *, ask: bool = True, again: bool = False) -> None:
         """Doubt from now on. ``on_given_up`` is called where a peer that can be reached has not answered ``within_s``, and may begin again.
-        ``ask``: the peers do not know by themselves.
+        ``ask``: the peers do not know by themselves. ``again``: it is the doubt that was given up, of those who have not answered.
         """
-        self._joins = not ask
+        self._joins, self._has_begun = not ask, True
+        self._number += not again
         self._waiting = {peer for peer in self._serving() if self._may_answer(peer)}
+        if again:
+            self._waiting &= self._unanswered
         if not ask:
             # Who serves may have seen this node in its ring, and have been done, before this node has one itself.
             self._waiting -= self._early
@@ -57,12 +64,17 @@ class Doubt:
             for peer in list(self._waiting):
                 channel = self._mesh.channel_of(peer)
                 assert channel is not None
-                asked = channel.query(DOUBT, self._mesh.clock() + within_s, self._me)
+                asked = channel.query(DOUBT, self._mesh.clock() + within_s, self._me, make=self._word)
                 asked.add_done_callback(lambda future, peer=peer: self._asked(peer, future))  # type: ignore[misc]
         self._look()
 
-    def handed(self, peer: str) -> None:
-        """From the dispatcher: ``peer`` has handed over all that it had for this node."""
+    def _word(self, header: Header) -> Word:
+        return Word(*header, self._number)
+
+    def handed(self, peer: str, number: int) -> None:
+        """From the dispatcher: ``peer`` has handed over all that it had for this node, for the doubt of that number, or (0) by itself."""
+        if number != (0 if self._joins or not self._has_begun else self._number):
+            return
         if peer not in self._waiting and len(self._early) < _EARLY_MOST:
             self._early.add(peer)
         self._waiting.discard(peer)
@@ -109,6 +121,7 @@ class Doubt:
     def _give_up(self) -> None:
         self._look()
         if not self._over.is_set():
+            self._unanswered = set(self._waiting)
             self._end()
             self._on_given_up()
 

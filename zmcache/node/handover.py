@@ -58,8 +58,10 @@ class Handover:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._settled = self._handed_for = self._settled_in_use = Ring.EMPTY
-        self._pairs: dict[str, bool] = {}  # peers that are to be compared with; whether they are to be told
-        self._owed: set[str] = set()  # those that are to be told, and could not be compared with yet
+        # Peers that are to be compared with, and the number by which they are to be told (None: they are not).
+        self._pairs: dict[str, int | None] = {}
+        self._owed: dict[str, int] = {}  # those that are to be told, and could not be compared with yet
+        self._short: set[str] = set()
         self._closed = False
         self._sending = Sending(mesh, rate_bytes=rate_bytes)
         self._comparing = Comparing(mesh, groups, self_id, self._sending, clock)
@@ -78,13 +80,13 @@ class Handover:
         """The mesh has adopted another ring, or other members."""
         self._wake()
 
-    def on_peer_back(self, peer: str, *, tell: bool = False) -> None:
-        """A peer answers again that did not. ``tell``: it has asked to be told when all has been handed over."""
+    def on_peer_back(self, peer: str, *, tell: int | None = None) -> None:
+        """A peer answers again that did not. ``tell``: it has asked to be told when all has been handed over, by this number."""
         if self._mesh.channel_of(peer) is not None:
-            self._pairs[peer] = tell or self._pairs.get(peer, False)
+            self._pairs[peer] = self._pairs.get(peer) if tell is None else tell
             self._wake()
-        elif tell and len(self._owed) < _OWED_MOST:
-            self._owed.add(peer)
+        elif tell is not None and len(self._owed) < _OWED_MOST:
+            self._owed[peer] = tell
 
     async def wait_settled(self) -> None:
         """Return when nothing is left to be handed over, as far as peers can be reached."""
@@ -106,9 +108,10 @@ class Handover:
         return self._compared_now.union(self._pairs, self._owed)
 
     @property
-    def failed(self) -> int:
-        """How many keys did not arrive, so far."""
-        return self._sending.failed
+    def short(self) -> set[str]:
+        """Members that lack something which this node has for them: it did not arrive, or could not be sent."""
+        self._short = {peer for peer in self._short if peer in self._mesh.ring}
+        return self._short
 
     def statistics(self) -> dict[str, float]:
         """Counters since the start: keys and bytes sent; and whether anything is under way, with what this one has sent so far."""
@@ -157,8 +160,7 @@ class Handover:
     async def _work_off(self) -> None:
         await self._settle()
         for peer in [peer for peer in self._owed if self._reaches(peer)]:
-            self._owed.discard(peer)
-            self._pairs[peer] = True
+            self._pairs[peer] = self._owed.pop(peer)
         if self._pairs and not self._work.is_set():
             pairs, self._pairs = self._pairs, {}
             joining = {member.node_id for member in self._mesh.ring.members if member.state == JOINING}
@@ -167,11 +169,16 @@ class Handover:
                 compared = await self._comparing.compare_with(pairs)
             finally:
                 self._compared_now = frozenset()
+            self._short -= compared
             for peer in compared:
-                # Who joins waits for that word, and may not have got it when its connection broke.
-                if pairs[peer] or peer in joining:
-                    self._tell(peer)
-            self._owed.update(peer for peer, tell in pairs.items() if tell and peer not in compared)
+                number = pairs[peer]
+                if number:
+                    self._tell(peer, number)
+                # Who joins waits for that word, and may not have got it when its connection broke. What it asked for before it began anew, or
+                # asks since it serves, has a number.
+                if peer in joining:
+                    self._tell(peer, 0)
+            self._owed.update({peer: tell for peer, tell in pairs.items() if tell is not None and peer not in compared})
             for peer in self._comparing.take_busy():
                 # Not all at the same time: each pair at one of its own.
                 again_s = _AGAIN_S * (1 + hash_key(f"{self._me} {peer}") % 1000 / 1000)
@@ -198,12 +205,14 @@ class Handover:
             if moved:
                 # The first holder of a key may not have had what the second has.
                 for peer in self._sharing():
-                    self._pairs.setdefault(peer, False)
+                    self._pairs.setdefault(peer, None)
         joined_now = joining if target is not self._handed_for else set[str]()
         self._settled = self._handed_for = target
-        for peer in self._sending.take_failed() | joined_now:
+        failed = self._sending.take_failed()
+        self._short |= failed
+        for peer in failed | joined_now:
             # Who joins is told once it has been compared with, too: what another was to send it may not have come.
-            self._pairs[peer] = peer in joining or self._pairs.get(peer, False)
+            self._pairs[peer] = self._pairs.get(peer) or (0 if peer in joining else self._pairs.get(peer))
         # While somebody joins, this node still serves what it will not own any more.
         if target is self._mesh.ring:
             self._settled_in_use = target
@@ -246,6 +255,8 @@ class Handover:
             for peer in peers:
                 if self._reaches(peer):
                     await self._sending.add(peer, name, copy)
+                else:
+                    self._sending.passed_over(peer)
 
     def _sharing(self) -> list[str]:
         """Whom this node holds anything together with."""
@@ -257,8 +268,10 @@ class Handover:
         """See `Comparing.answer`."""
         return await self._comparing.answer(peer, name, theirs)
 
-    def _tell(self, peer: str) -> None:
+    def _tell(self, peer: str, number: int) -> None:
         channel = self._mesh.channel_of(peer)
         if channel is not None:
-            told = channel.query(wire.HANDED, self._mesh.clock() + _TOLD_S, self._me)
+            told = channel.query(
+                wire.HANDED, self._mesh.clock() + _TOLD_S, self._me, make=lambda header: wire.Word(*header, number)
+            )
             told.add_done_callback(lambda future: future.cancelled() or future.exception())

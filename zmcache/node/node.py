@@ -18,6 +18,7 @@ import os
 import random as chance
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
@@ -52,6 +53,7 @@ from zmcache.transport.base import Listener, Transport
 _PUBLISHED_S: Final = 5.0  # until what was published is in this node's own ring
 _ASKS_AGAIN_S: Final = 1.0
 _COMPARED_MOST: Final = 8  # peers whose digests wait for a walk
+_LOOKS_AGAIN_S: Final = 0.1
 _QUIET_S: Final = 0.5  # no request for this long: everyone has heard that the node is leaving
 
 _log = logging.getLogger("zmcache.node")
@@ -300,12 +302,15 @@ class Node:
         """Return when what this node holds is held elsewhere, as far as that can be done until then."""
         assert self._membership is not None
         assert self._handover is not None
-        lost = self._handover.failed
         try:
             async with asyncio.timeout(max(0.0, deadline_s - self._loop_time())):
                 is_told = await self._membership.wait_state(self.member.node_id, LEAVING, _PUBLISHED_S)
                 await self._handover.wait_settled()
-                self.handed_over = is_told and self._handover.failed == lost
+                # Who cannot be reached now may be back before the time is over, or be let go of, and others get its part.
+                while self._handover.short:
+                    await asyncio.sleep(_LOOKS_AGAIN_S)
+                    await self._handover.wait_settled()
+                self.handed_over = is_told
         except TimeoutError:
             pass  # told below, as is all else that keeps it from being whole
         if not self.handed_over:
@@ -453,15 +458,15 @@ class Node:
         """The answer to STATS, encoded."""
         return figures_frame(request_id, self.epoch, self.member.node_id, self._figures(), self.config.limits)
 
-    def on_doubt(self, peer: str) -> None:
+    def on_doubt(self, peer: str, number: int) -> None:
         """A node was away: hand over to it what it lacks, and tell it."""
         if self._handover is not None:
-            self._handover.on_peer_back(peer, tell=True)
+            self._handover.on_peer_back(peer, tell=number)
 
-    def on_handed(self, peer: str) -> None:
+    def on_handed(self, peer: str, number: int) -> None:
         """A node has handed over to this one."""
         if self._doubt is not None:
-            self._doubt.handed(peer)
+            self._doubt.handed(peer, number)
 
     def compare(self, request: wire.Digests, answer: Callable[[bytes], None]) -> bool:
         """See `zmcache.node.dispatch.Desk`."""
@@ -501,9 +506,13 @@ class Node:
         ring = self.ring()
         if self._followers is not None and not ring.places_as(self._followed_by):
             self._followers.moved()
+        moved = bool(self._followed_by) and not ring.places_as(self._followed_by)
         self._followed_by = ring
         if self._handover is not None:
             self._handover.on_ring()
+        if moved and self._mesh is not None and self._mesh.copies:
+            # Who holds what this node is to hold from now on may need longer to hand it over than former owners are asked for.
+            self._begin_doubt()
 
     def _on_back(self, channel: Channel) -> None:
         if self._handover is not None and self._mesh is not None and self._mesh.channel_of(channel.name) is channel:
@@ -526,18 +535,22 @@ class Node:
             group.ring_changed(lease_lost=True)
         self._begin_doubt()
 
-    def _begin_doubt(self) -> None:
+    def _begin_doubt(self, *, again: bool = False) -> None:
         """Others may have been written to in this node's place. What it holds it keeps, and asks until all of them have told it: to let go of it
         would lose for good what only this node holds.
         """
         if self._doubt is not None and self._dispatcher is not None and self._dispatcher.serving:
             within_s = min((group.settings.moved_ttl_s for group in self._groups.values()), default=0.0)
-            self._doubt.begin(max(within_s, _ASKS_AGAIN_S), self._begin_doubt)
+            asks_again = partial(self._begin_doubt, again=True)
+            self._doubt.begin(max(within_s, _ASKS_AGAIN_S), asks_again, again=again)
 
     def _on_standstill(self) -> None:
         # Alone, nobody stood in for it.
         if len(self.ring().members) > 1:
             self.standstills += 1
+            if self._mesh is not None:
+                # What was written meanwhile others have: they are asked until it is here (`Away`).
+                self._mesh.was_cut_off = True
             for group in self._groups.values():
                 group.stood_still()
             self._begin_doubt()

@@ -6,7 +6,8 @@ What could not be sent is counted and forgotten here; who hands over hears which
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+import logging
+from typing import Final, TypeAlias
 
 from zmcache.core import wire
 from zmcache.peers.batch import copies_message
@@ -20,6 +21,11 @@ _ON_THE_WAY: Final = 4
 _ANSWER_S: Final = 10.0
 _BURST_S: Final = 0.05  # of what the rate allows, at once
 
+_Added: TypeAlias = tuple[wire.Change, float]
+"""A copy, and when it was added."""
+
+_log = logging.getLogger("zmcache.node")
+
 
 class Sending:
     """Sends copies over a mesh. ``rate_bytes``: a second."""
@@ -31,7 +37,7 @@ class Sending:
         self._message_keys = max(1, min(_MESSAGE_KEYS, limits.keys, limits.inflight_requests // (2 * _ON_THE_WAY)))
         self._message_bytes = min(_MESSAGE_BYTES, limits.message_bytes // 2)
         self._loop = asyncio.get_running_loop()
-        self._batches: dict[tuple[str, str], tuple[list[wire.Change], list[int]]] = {}
+        self._batches: dict[tuple[str, str], tuple[list[_Added], list[int]]] = {}
         self._on_the_way: set[asyncio.Future[wire.Reply]] = set()
         self._failed: set[str] = set()
         self._free_s = 0.0  # when the next byte may go, by the loop's time
@@ -45,7 +51,7 @@ class Sending:
             del self._batches[peer, group]
             await self._send(peer, group, copies, size[0])
             copies, size = self._batches.setdefault((peer, group), ([], [0]))
-        copies.append(copy)
+        copies.append((copy, self._loop.time()))
         size[0] += bytes_more
         if size[0] >= self._message_bytes or len(copies) >= self._message_keys:
             del self._batches[peer, group]
@@ -68,7 +74,12 @@ class Sending:
         failed, self._failed = self._failed, set()
         return failed
 
-    async def _send(self, peer: str, group: str, copies: list[wire.Change], size_bytes: int) -> None:
+    def passed_over(self, peer: str) -> None:
+        """One key more that this peer lacks: it cannot be reached."""
+        self.failed += 1
+        self._failed.add(peer)
+
+    async def _send(self, peer: str, group: str, added: list[_Added], size_bytes: int) -> None:
         while len(self._on_the_way) >= _ON_THE_WAY:
             await asyncio.wait(set(self._on_the_way), return_when=asyncio.FIRST_COMPLETED)
         pause_s = self._free_s - self._loop.time()
@@ -77,8 +88,12 @@ class Sending:
         self._free_s = max(self._free_s, self._loop.time() - _BURST_S) + size_bytes / self._rate_bytes
         channel = self._mesh.channel_of(peer)
         if channel is None:
-            self.failed += len(copies)
+            self.failed += len(added)
             self._failed.add(peer)
+            return
+        now_s = self._loop.time()
+        copies = [copy for copy in (_aged(copy, now_s - added_s) for copy, added_s in added) if copy is not None]
+        if not copies:
             return
         answer = self._ask(channel, group, copies)
         self._on_the_way.add(answer)
@@ -91,9 +106,38 @@ class Sending:
 
     def _answered(self, answer: asyncio.Future[wire.Reply], peer: str, keys: int, size_bytes: int) -> None:
         self._on_the_way.discard(answer)
-        if answer.cancelled() or answer.exception() is not None or not isinstance(answer.result(), wire.Answer):
+        if (
+            answer.cancelled()
+            or answer.exception() is not None
+            or not isinstance(reply := answer.result(), wire.Answer)
+        ):
             self.failed += keys
             self._failed.add(peer)
-        else:
-            self.keys += keys
-            self.bytes += size_bytes
+            return
+        refused = sum(status >= wire.FIRST_ERROR for status in reply.statuses)
+        if refused:
+            why = next(
+                value for status, value in zip(reply.statuses, reply.values, strict=True) if status >= wire.FIRST_ERROR
+            )
+            _log.warning("%s does not take %d of %d keys: %s", peer, refused, keys, why)
+            self.failed += refused
+            self._failed.add(peer)
+        self.keys += keys - refused
+        self.bytes += size_bytes
+
+
+def _aged(copy: wire.Change, for_s: float) -> wire.Change | None:
+    """The copy as it is after it has waited for so long; None: it has ended."""
+    if copy.ttl_ms == wire.FOREVER and copy.fresh_ms == wire.FOREVER:
+        return copy
+    for_ms = int(for_s * 1000)
+    left_ms, fresh_ms, stale_ms = (
+        times if times == wire.FOREVER else times - for_ms for times in (copy.ttl_ms, copy.fresh_ms, copy.stale_ms)
+    )
+    if copy.ttl_ms != wire.FOREVER and left_ms <= 0:
+        return None
+    return copy._replace(
+        ttl_ms=left_ms,
+        fresh_ms=fresh_ms if copy.fresh_ms == wire.FOREVER else max(0, fresh_ms),
+        stale_ms=stale_ms if copy.stale_ms == wire.FOREVER else max(0, stale_ms),
+    )

@@ -14,7 +14,7 @@ from typing import Final
 
 from zmcache.copying import NOBODY, Receivers
 from zmcache.core.flight import Outcome, Waiter, failure
-from zmcache.core.ring import Member, Ring
+from zmcache.core.ring import LEAVING, Member, Ring
 from zmcache.core.wire import (
     FILLS,
     FIRST_ERROR,
@@ -211,8 +211,9 @@ class RemotePeers:
 
     def _who_may_hold(self, key: str, copies: int, window_s: float) -> list[Channel]:
         mesh, members = self._mesh, list[Member]()
-        if mesh.former_ring and mesh.clock() - mesh.adopted_s <= window_s:
+        if mesh.former_ring and (mesh.catches_up or mesh.clock() - mesh.adopted_s <= window_s):
             members += mesh.former_ring.owners(key, copies)
+        members += (member for member in mesh.ring.members if member.state == LEAVING)
         if mesh.catches_up:
             members += mesh.ring.owners(key, copies + 1)
         if not self.is_ours(key):
