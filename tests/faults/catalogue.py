@@ -73,6 +73,10 @@ FAULTS: Final = (
     Fault(name="broken-links", what="bytes are delayed, messages halved", act=links.break_links, network=RELAYS),
     Fault(name="garble", what="bytes are dropped and garbled", act=links.garble, network=RELAYS, may_fail=ANY),
     Fault(name="etcd-kill", what="etcd killed, back after 5 s", act=members.kill_etcd, **_ETCD),
+    Fault(
+        name="etcd-slow", what="etcd answers up to a second late while one joins and one leaves", act=amid_changes(links.slow_etcd),
+        network=RELAYS, **_ETCD,
+    ),
     Fault(name="etcd-stop", what="etcd stopped for longer than the lease", act=members.stop_etcd, **_ETCD),
     Fault(name="etcd-compact", what="etcd's history compacted", act=members.compact_etcd, **_ETCD),
     Fault(

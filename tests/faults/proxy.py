@@ -39,6 +39,8 @@ class Relays:
 
     def __init__(self, seed: int) -> None:
         self.wrongs: dict[str, Wrongs] = {}
+        self.etcd_delay_s = 0.0
+        """How late what passes between the nodes and etcd may be, each way."""
         self.done = {"dropped": 0, "halved": 0, "garbled": 0}
         self._rng = random.Random(seed)
         self._ports = Ports()
@@ -126,7 +128,10 @@ class Relays:
         with contextlib.suppress(OSError):
             while chunk := await reader.read(_CHUNK):
                 await self._pass(sender, receiver)
-                wrongs = None if ETCD in (sender, receiver) else self.wrongs.get(receiver) or self.wrongs.get(sender)
+                with_etcd = ETCD in (sender, receiver)
+                if with_etcd and self.etcd_delay_s:
+                    await asyncio.sleep(self._rng.uniform(0, self.etcd_delay_s))
+                wrongs = None if with_etcd else self.wrongs.get(receiver) or self.wrongs.get(sender)
                 if wrongs is None:
                     writer.write(chunk)
                     await writer.drain()

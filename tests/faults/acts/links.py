@@ -16,6 +16,7 @@ from faults.stage import Stage
 from zmcache.core import wire
 
 _CUT_S: Final = 8.0
+_ETCD_LATE_S: Final = 0.5
 DEAF: Final = 8
 _BIG: Final = 200_000
 
@@ -53,6 +54,14 @@ async def read_slowly(stage: Stage) -> None:
 async def break_links(stage: Stage) -> None:
     """Connections are slow, and end in the middle of what they carry."""
     await _do_wrong(stage, Wrongs(delay_s=0.01, halve=0.01))
+
+
+async def slow_etcd(stage: Stage) -> None:
+    """Whatever passes between the nodes and etcd comes late, each way."""
+    assert isinstance(stage.network, Relays)
+    stage.network.etcd_delay_s = _ETCD_LATE_S
+    await stage.pass_time(_CUT_S)
+    stage.network.etcd_delay_s = 0.0
 
 
 async def garble(stage: Stage) -> None:
