@@ -23,7 +23,10 @@ from zmcache.node.walking import Handed, walk
 from zmcache.peers.channel import Channel
 from zmcache.peers.mesh import Mesh
 
-_QUESTION_S: Final = 60.0  # until who was asked for digests has walked over all that it holds
+# Who is asked for digests walks over all that it holds, which is about as much as is held here. An answer that was lost is not waited for long.
+_QUESTION_LEAST_S: Final = 5.0
+_QUESTION_WALKS: Final = 10.0
+_QUESTION_MOST_S: Final = 60.0
 _FRESH_S: Final = 2.0  # digests are told again, and not computed, for so long
 _OFFER_KEYS: Final = 500
 _EVERYWHERE: Final = frozenset(range(BUCKETS))
@@ -52,13 +55,8 @@ class Comparing:
         # Of what one connection may have in flight a half: others ask over it, too.
         self._offer_keys = max(1, min(_OFFER_KEYS, limits.keys, limits.inflight_requests // 2))
         self._digests: dict[str, tuple[Ring, float, dict[str, array[int]]]] = {}
-        self._busy: set[str] = set()
+        self._walk_s = 0.0
         self.compared = 0
-
-    def take_busy(self) -> set[str]:
-        """The peers that had no time to compare since the last time it was asked."""
-        busy, self._busy = self._busy, set()
-        return busy
 
     async def compare_with(self, peers: Collection[str]) -> set[str]:
         """Send what these peers lack. Those of them that were reached throughout, and have now what they should."""
@@ -151,12 +149,10 @@ class Comparing:
         if channel is None:
             return None
         try:
-            return await channel.query(kind, self._mesh.clock() + _QUESTION_S, name, make=make)
-        except PeerUnavailable:
-            return None  # it will be back
-        except Busy:
-            self._busy.add(peer)
-            return None
+            within_s = min(_QUESTION_MOST_S, _QUESTION_LEAST_S + _QUESTION_WALKS * self._walk_s)
+            return await channel.query(kind, self._mesh.clock() + within_s, name, make=make)
+        except (PeerUnavailable, Busy):
+            return None  # it will be back, or have time
         except ZmcacheError as error:
             _log.warning("what %s lacks of group %s was not handed over: %s", peer, name, error)
             return None
@@ -167,7 +163,7 @@ class Comparing:
         known = self._digests.get(name)
         if known is not None and known[0] is ring and self._clock() - known[1] < _FRESH_S:
             return known[2]
-        holding = Holding(ring, group.copies)
+        holding, began_s = Holding(ring, group.copies), self._clock()
         found: dict[str, array[int]] = {}
         async for key in walk(group):
             version, position = group.version_of(key), hash_key(key)
@@ -176,5 +172,6 @@ class Comparing:
                 for peer in holders:
                     if peer != self._me:
                         add_to(found.setdefault(peer, no_digests()), position, version)
+        self._walk_s = self._clock() - began_s
         self._digests[name] = ring, self._clock(), found
         return found

@@ -34,7 +34,8 @@ from zmcache.node.walking import Handed, walk
 from zmcache.peers.mesh import Mesh
 
 _TOLD_S: Final = 60.0
-_AGAIN_S: Final = 1.0  # to two of it: until who was too busy to compare is asked again
+_AGAIN_S: Final = 1.0  # to two of it, and twice that each time: until who could not be compared with, though it is there, is asked again
+_AGAIN_MOST: Final = 32  # times that
 _OWED_MOST: Final = 4096  # names; who asks may give any
 
 _log = logging.getLogger("zmcache.node")
@@ -61,6 +62,7 @@ class Handover:
         # Peers that are to be compared with, and the number by which they are to be told (None: they are not).
         self._pairs: dict[str, int | None] = {}
         self._owed: dict[str, int] = {}  # those that are to be told, and could not be compared with yet
+        self._tries: dict[str, int] = {}
         self._short: set[str] = set()
         self._closed = False
         self._sending = Sending(mesh, rate_bytes=rate_bytes)
@@ -179,10 +181,17 @@ class Handover:
                 if peer in joining:
                     self._tell(peer, 0)
             self._owed.update({peer: tell for peer, tell in pairs.items() if tell is not None and peer not in compared})
-            for peer in self._comparing.take_busy():
-                # Not all at the same time: each pair at one of its own.
-                again_s = _AGAIN_S * (1 + hash_key(f"{self._me} {peer}") % 1000 / 1000)
-                self._loop.call_later(again_s, self.on_peer_back, peer)
+            self._tries = {peer: tries for peer, tries in self._tries.items() if peer not in compared}
+            for peer in pairs.keys() - compared:
+                # It had no time, or what it was sent did not arrive. Who cannot be reached is compared with when it is back.
+                if self._reaches(peer):
+                    self._try_again(peer)
+
+    def _try_again(self, peer: str) -> None:
+        tries = self._tries[peer] = min(_AGAIN_MOST, 2 * self._tries.get(peer, 0) or 1)
+        # Not all at the same time: each pair at one of its own.
+        again_s = _AGAIN_S * tries * (1 + hash_key(f"{self._me} {peer}") % 1000 / 1000)
+        self._loop.call_later(again_s, self.on_peer_back, peer)
 
     # -- the ring has moved ----------------------------------------------------------------------------------------
 
