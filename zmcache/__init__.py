@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import logging
 
-from zmcache.cache import Cache, Cached, CacheGroup, Topology
+from zmcache.cache import Cache, Cached, CacheGroup, Topology, Update
 from zmcache.calls import Group
 from zmcache.client import Client
 from zmcache.codecs import Codec
@@ -104,6 +104,7 @@ __all__ = [
     "TooFewCopies",
     "Topology",
     "UnknownGroup",
+    "Update",
     "ValueTooLarge",
     "ZmcacheError",
     "connect",

@@ -18,5 +18,6 @@ from __future__ import annotations
 from zmcache.cache.cached import BoundCached, Cached, CachedStatistics
 from zmcache.cache.door import Cache, Topology
 from zmcache.cache.group import CacheGroup
+from zmcache.cache.watching import Update
 
-__all__ = ["BoundCached", "Cache", "CacheGroup", "Cached", "CachedStatistics", "Topology"]
+__all__ = ["BoundCached", "Cache", "CacheGroup", "Cached", "CachedStatistics", "Topology", "Update"]
