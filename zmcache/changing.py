@@ -186,7 +186,7 @@ class Changing:
         return max(self._store.version_of(key), self._gone_at(key))
 
     def _newest_of(self, key: str) -> int:
-        """The same, and what is not here any more, or is no value of this node's."""
+        """The same, or of what somebody has missed, or of the last clear: nothing older may come."""
         return max(self.version_of(key), self._missed.version_of(key), self._cleared)
 
     def _gone_at(self, key: str) -> int:

@@ -162,8 +162,7 @@ class _Write:
             return  # of the round before: what was sent since says more
         self._open -= counted
         self._beside_open -= not counted
-        # Kept out by what is older: it was not believed there, since the clocks of the two are too far apart.
-        if outcome.error is not None or (outcome.status == KEPT and outcome.token < copy.token):
+        if outcome.error is not None:
             self._copying.failed += 1
             self._copying._on_short(copy)
             # One that is too busy for it is to have it later: nobody else is to be kept busy in its place.

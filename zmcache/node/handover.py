@@ -59,10 +59,11 @@ class Handover:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._settled = self._handed_for = self._settled_in_use = Ring.EMPTY
-        # Peers that are to be compared with, and the number by which they are to be told (None: they are not).
+        # Peers that are to be compared with, and the number by which they are to be told (0: that of who joins; None: they are not).
         self._pairs: dict[str, int | None] = {}
         self._owed: dict[str, int] = {}  # those that are to be told, and could not be compared with yet
         self._tries: dict[str, int] = {}
+        self._again: dict[str, asyncio.TimerHandle] = {}
         self._short: set[str] = set()
         self._closed = False
         self._sending = Sending(mesh, rate_bytes=rate_bytes)
@@ -134,6 +135,9 @@ class Handover:
     async def aclose(self) -> None:
         """Stop where it is."""
         self._closed = True
+        for timer in self._again.values():
+            timer.cancel()
+        self._again.clear()
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -191,7 +195,13 @@ class Handover:
         tries = self._tries[peer] = min(_AGAIN_MOST, 2 * self._tries.get(peer, 0) or 1)
         # Not all at the same time: each pair at one of its own.
         again_s = _AGAIN_S * tries * (1 + hash_key(f"{self._me} {peer}") % 1000 / 1000)
-        self._loop.call_later(again_s, self.on_peer_back, peer)
+        if peer in self._again:
+            self._again[peer].cancel()
+        self._again[peer] = self._loop.call_later(again_s, self._compare_again, peer)
+
+    def _compare_again(self, peer: str) -> None:
+        del self._again[peer]
+        self.on_peer_back(peer)
 
     # -- the ring has moved ----------------------------------------------------------------------------------------
 
@@ -221,7 +231,8 @@ class Handover:
         self._short |= failed
         for peer in failed | joined_now:
             # Who joins is told once it has been compared with, too: what another was to send it may not have come.
-            self._pairs[peer] = self._pairs.get(peer) or (0 if peer in joining else self._pairs.get(peer))
+            if self._pairs.setdefault(peer, None) is None and peer in joining:
+                self._pairs[peer] = 0
         # While somebody joins, this node still serves what it will not own any more.
         if target is self._mesh.ring:
             self._settled_in_use = target

@@ -504,13 +504,13 @@ class Node:
         for group in self._groups.values():
             group.ring_changed()
         ring = self.ring()
-        if self._followers is not None and not ring.places_as(self._followed_by):
+        is_first, moved = not self._followed_by, not ring.places_as(self._followed_by)
+        if self._followers is not None and moved:
             self._followers.moved()
-        moved = bool(self._followed_by) and not ring.places_as(self._followed_by)
         self._followed_by = ring
         if self._handover is not None:
             self._handover.on_ring()
-        if moved and self._mesh is not None and self._mesh.copies:
+        if moved and not is_first and self._mesh is not None and self._mesh.copies:
             # Who holds what this node is to hold from now on may need longer to hand it over than former owners are asked for.
             self._begin_doubt()
 
@@ -530,7 +530,9 @@ class Node:
         self._begin_doubt()
 
     def _on_back_among_others(self) -> None:
-        _log.warning("this node was cut off from the others; it serves again when it has what was written meanwhile")
+        _log.warning(
+            "this node was cut off from the others, or stood still; it serves again when it has what was written meanwhile"
+        )
         for group in self._groups.values():
             group.ring_changed(lease_lost=True)
         self._begin_doubt()

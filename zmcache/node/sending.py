@@ -131,13 +131,9 @@ def _aged(copy: wire.Change, for_s: float) -> wire.Change | None:
     if copy.ttl_ms == wire.FOREVER and copy.fresh_ms == wire.FOREVER:
         return copy
     for_ms = int(for_s * 1000)
-    left_ms, fresh_ms, stale_ms = (
-        times if times == wire.FOREVER else times - for_ms for times in (copy.ttl_ms, copy.fresh_ms, copy.stale_ms)
-    )
-    if copy.ttl_ms != wire.FOREVER and left_ms <= 0:
-        return None
-    return copy._replace(
-        ttl_ms=left_ms,
-        fresh_ms=fresh_ms if copy.fresh_ms == wire.FOREVER else max(0, fresh_ms),
-        stale_ms=stale_ms if copy.stale_ms == wire.FOREVER else max(0, stale_ms),
-    )
+
+    def left(life_ms: int) -> int:
+        return life_ms if life_ms == wire.FOREVER else max(0, life_ms - for_ms)
+
+    ttl_ms = left(copy.ttl_ms)
+    return copy._replace(ttl_ms=ttl_ms, fresh_ms=left(copy.fresh_ms), stale_ms=left(copy.stale_ms)) if ttl_ms else None
