@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 import subprocess
 import sys
@@ -29,3 +30,6 @@ def test_a_node_joins_and_another_leaves_and_no_request_fails(tmp_path: Path) ->
     assert "it was loaded once." in done.stdout, done.stdout
     assert ", 0 errors." in done.stdout
     assert "No request failed." in done.stdout
+    # Of four equal nodes one that joins, or leaves, has about a quarter.
+    for moved in re.findall(r"([\d,]+) (?:of 20,000 )?keys have another owner", done.stdout):
+        assert 2_000 < int(moved.replace(",", "")) < 9_000, done.stdout

@@ -143,7 +143,8 @@ async def _change(cluster: Cluster, client: zmcache.Cache, seen: _Seen, stack: A
     await asyncio.sleep(_BEFORE_JOIN_S)
     before = client.ring()
     await stack.enter_async_context(joining_node(cluster, JOINER))
-    await _wait_ring(client, lambda ring: JOINER in ring, f"{JOINER} in the client's ring")
+    # It is in the ring while it joins, too, and owns nothing yet.
+    await _wait_ring(client, lambda ring: bool(ring.share().get(JOINER)), f"{JOINER} to own keys by the client's ring")
     joined = client.ring()
     seen.moved_by_join = _moved(before, joined)
     _console.print(f"  {JOINER} has joined: {seen.moved_by_join:,} of {ROWS:,} keys have another owner")
