@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 COVERAGE := $(BIN)/python -m coverage
 # Two at a time. Both have to find the same tests in the same order, and some are named after the members of sets.
 export PYTHONHASHSEED := 0
-QUICK_TESTS := -m pytest -n 2 -m "not slow and not alone"
+QUICK_TESTS := -m pytest -n 3 --dist worksteal -m "not slow and not alone"
 LONE_TESTS := -m pytest -m "alone and not slow"
 
 .DEFAULT_GOAL := help

@@ -52,7 +52,7 @@ class _Names(click.ParamType[tuple[Fault, ...]]):
     help=__doc__.partition("\n\n")[0].partition(": ")[2].capitalize() if __doc__ else None,
     epilog=__doc__.partition("\n\n")[2] if __doc__ else None,
 )
-@click.option("--quick", is_flag=True, help="A few of them, in about 40 s.")
+@click.option("--quick", is_flag=True, help="Two of them, in half a minute.")
 @click.option("--only", type=_Names(), metavar="NAME,NAME", help="These, in this order.")
 @click.option("--list", "listing", is_flag=True, help="List the faults and run none.")
 @click.option(

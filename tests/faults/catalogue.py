@@ -80,7 +80,7 @@ FAULTS: Final = (
     Fault(name="etcd-stop", what="etcd stopped for longer than the lease", act=members.stop_etcd, **_ETCD),
     Fault(name="etcd-compact", what="etcd's history compacted", act=members.compact_etcd, **_ETCD),
     Fault(
-        name="etcd-revoke", what="a node's lease revoked", act=members.revoke, nodes=("a", "b", "c"), quick=True, **_ETCD,
+        name="etcd-revoke", what="a node's lease revoked", act=members.revoke, nodes=("a", "b", "c"), **_ETCD,
     ),
     Fault(name="etcd-empty", what="etcd's data gone", act=members.empty_etcd, **_ETCD),
     Fault(

@@ -103,6 +103,7 @@ class Writers:
             await self._check(group, key)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_rolling_restart_under_load_loses_nothing_and_no_call_fails(tmp_path: Path) -> None:
     with cluster(tmp_path) as (up, file, addresses):

@@ -106,7 +106,8 @@ class Slots:
         start = cursor or SHARDS
         end = start + limit
         found = [key for key in self._keys[start:end] if type(key) is str]
-        return found, end if end < len(self._keys) else None
+        # Not to the end of the list, which grows by pages: beyond the highest number that was ever made no slot was ever used.
+        return found, end if end < len(self._numbers) * SHARDS else None
 
     def _make_places(self, shard: int) -> None:
         entries = self.shards[shard]
