@@ -11,7 +11,7 @@ import pytest
 
 from zmcache.peers.ownloop import OwnLoop
 from zmcache.peers.pulse import BEAT_S
-from zmcache.peers.slowness import BEATS, FACTOR, FLOOR_S, LEAST_S, LONGEST_S, Latency, judge
+from zmcache.peers.slowness import BEATS, FACTOR, FLOOR_S, LEAST_S, LONGEST_S, STALLED_S, Latency, judge
 
 MS = 0.001
 
@@ -77,7 +77,7 @@ def test_what_is_not_several_times_slower_than_its_peers_is_not_slow() -> None:
     assert peers.slow == [False] * 3
 
 
-@pytest.mark.parametrize("pause", [[0.05], [0.2], [3.0], [0.4, 0.5]], ids=str)
+@pytest.mark.parametrize("pause", [[0.05], [0.2], [0.6], [0.4, 0.5]], ids=str)
 def test_one_pause_makes_nobody_slow(pause: list[float]) -> None:
     peers = Peers(3)
     peers.beats(5, MS, MS, MS)
@@ -86,6 +86,35 @@ def test_one_pause_makes_nobody_slow(pause: list[float]) -> None:
     for _ in range(20):
         peers.beats(1, MS, MS, MS)
         assert not peers.slow[2]
+
+
+def test_one_that_lets_a_ping_wait_for_longer_than_a_pause_is_slow_at_once_and_for_a_while() -> None:
+    peers = Peers(3)
+    peers.beats(5, MS, MS, MS)
+    peers.beats(1, MS, MS, STALLED_S + MS)
+    assert peers.slow == [False, False, True]
+    peers.beats(int(0.9 * LEAST_S / BEAT_S), MS, MS, MS)
+    assert peers.slow[2]
+    peers.beats(5, MS, MS, MS)
+    assert not peers.slow[2]
+
+
+def test_where_all_let_pings_wait_nobody_is_slow() -> None:
+    peers = Peers(3)
+    peers.beats(5, MS, MS, MS)
+    peers.beats(2, 0.8, 0.8, 0.8)
+    assert peers.slow == [False] * 3
+
+
+def test_one_that_was_slow_and_did_not_answer_at_all_is_still_slow_when_it_answers_again() -> None:
+    peers = Peers(3)
+    peers.beats(5, MS, MS, MS)
+    peers.beats(1, MS, MS, STALLED_S + MS)
+    peers.peers[2].answers_again()
+    peers.beats(2, MS, MS, MS)
+    assert peers.slow[2]
+    peers.beats(20, MS, MS, MS)
+    assert not peers.slow[2]
 
 
 def test_the_first_sample_of_all_is_no_average() -> None:

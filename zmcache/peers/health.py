@@ -76,7 +76,7 @@ class Health:
         """Something came from a peer that was suspected."""
         # Of the silence nothing counts, and no probe was sent yet: the ping that is out is older.
         self._left = self._probes + self.pulse.waits
-        self.latency.forget()
+        self.latency.answers_again()
         return State.TRIAL
 
     def beat(self, state: State, ran_s: float, now_s: float) -> State:

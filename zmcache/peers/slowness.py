@@ -9,7 +9,9 @@ balance, for as many, and not before `LEAST_S` have passed, or twice that each t
 - `FLOOR_S` is 10 ms: a loop with nothing wrong answers within one or two, and stands still for up to 30 ms once in a while (a dictionary that
   grows, a collection of garbage). A process that is stopped every other 50 ms answers after 12 ms on average.
 - `FACTOR` is 4: less is what a zone further away, or a busier node, may be.
-- One sample counts for `MOST_S` at the most: one pause of whatever length, half a second among them, makes nobody slow. Two a second do.
+- One sample counts for `MOST_S` at the most: one pause, half a second among them, makes nobody slow. Two a second do.
+- One that is longer than `STALLED_S` does at once: what is asked there now waits as long, and what reads so slowly falls further behind with
+  every request. It stays slow when it answers again after it did not answer at all: a peer that falls behind does so again.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from zmcache.peers.backoff import Backoff
 FACTOR: Final = 4.0
 FLOOR_S: Final = 0.010
 MOST_S: Final = 0.100
+# A beat and a half before silence makes a peer suspected. A full collection of ten million objects of a program that embeds a node takes as long.
+STALLED_S: Final = 0.7
 BEATS: Final = 8
 LEAST_S: Final = 5.0
 LONGEST_S: Final = 60.0
@@ -31,35 +35,48 @@ _WEIGHT: Final = 0.25  # of the newest sample
 class Latency:
     """One peer's."""
 
-    __slots__ = ("_above", "_backoff", "_bounded_s", "_until_s", "rtt_s", "slow")
+    __slots__ = ("_above", "_backoff", "_bounded_s", "_newest_s", "_until_s", "rtt_s", "slow")
 
     def __init__(self) -> None:
         self.slow = False
         self.rtt_s: float | None = None
         """The average; None where nothing was measured yet."""
+        self._newest_s = 0.0
         self._bounded_s = 0.0  # the average of what counts
         self._above = 0  # beats above the bound, less those below; from 0 to `BEATS`
         self._until_s = 0.0
         self._backoff = Backoff(LEAST_S, LONGEST_S)
 
     def forget(self) -> None:
-        """What was measured says nothing about what comes: another connection, or after it did not answer at all."""
+        """Another connection: what was measured says nothing about what comes."""
         self.rtt_s, self.slow, self._above = None, False, 0
+
+    def answers_again(self) -> None:
+        """After it did not answer at all, for a time that is no round trip. If it was slow before it is so until it is seen to be quick."""
+        self.rtt_s = None
 
     def add(self, sample_s: float) -> None:
         """One beat's round trip."""
         bounded_s = min(sample_s, MOST_S)
         if self.rtt_s is None:
             # No average yet: one that was long by chance is not to stand for all.
-            self.rtt_s, self._bounded_s = sample_s, min(sample_s, FLOOR_S)
+            self.rtt_s, self._bounded_s, self._newest_s = sample_s, min(sample_s, FLOOR_S), 0.0
         else:
+            self._newest_s = sample_s
             self.rtt_s += _WEIGHT * (sample_s - self.rtt_s)
             self._bounded_s += _WEIGHT * (bounded_s - self._bounded_s)
 
-    def judge(self, others_s: float, now_s: float) -> None:
-        """One beat; ``others_s`` is the median of the others."""
+    @property
+    def stalls(self) -> bool:
+        """Whether the newest sample says more than any average."""
+        return self._newest_s > STALLED_S
+
+    def judge(self, others_s: float, now_s: float, *, alone: bool) -> None:
+        """One beat; ``others_s`` is the median of the others. ``alone``: they do not stall, or few of them."""
         bound_s = max(FLOOR_S, FACTOR * others_s)
-        if self._bounded_s > bound_s:
+        if alone and self.stalls:
+            self._above = BEATS
+        elif self._bounded_s > bound_s:
             self._above = min(BEATS, self._above + 1)
         elif not self.slow or self._bounded_s < bound_s / 2:
             self._above = max(0, self._above - 1)
@@ -85,6 +102,7 @@ def judge(peers: Sequence[Latency], now_s: float) -> None:
         return
     ordered = sorted(measured, key=lambda peer: peer.counted_s)
     middle = (len(ordered) - 2) // 2
+    alone = 2 * sum(peer.stalls for peer in measured) <= len(measured)
     for at, peer in enumerate(ordered):
         # The lower median of those that are left without this one.
-        peer.judge(ordered[middle if at > middle else middle + 1].counted_s, now_s)
+        peer.judge(ordered[middle if at > middle else middle + 1].counted_s, now_s, alone=alone)

@@ -26,7 +26,8 @@ class Settings(NamedTuple):
     connection_hwm: int = 1000
     listener_hwm: int = 256
     reconnect_ms: int = 100
-    reconnect_max_ms: int = 5_000
+    # Not longer: until it is connected again a node that is back is behind, and what it was told last is still read there (P9).
+    reconnect_max_ms: int = 1_000
     handshake_ms: int = 5_000
     connect_timeout_ms: int = 1_000
     # The peer's I/O thread answers these, so a busy or stopped event loop passes and a dead host does not.
