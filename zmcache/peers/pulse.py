@@ -20,7 +20,7 @@ BEAT_S: Final = 0.4
 BEAT_JITTER: Final = 0.15
 # Three unanswered beats after the one in which the ping was sent: a hung peer is out of use 1.2 to 1.9 s after its last word.
 MISSED_BEATS: Final = 3
-STUCK_S: Final = 1.3
+STUCK_S: Final = 1.0
 # A peer that does not read has its answers dropped, pongs among them: a ping as old as that is given up, and another one sent.
 _LOST_S: Final = 4.0
 
