@@ -64,9 +64,13 @@ class Pulse:
         self.heard = False
         return lost
 
+    def waits_s(self, ran_s: float) -> float:
+        """For how long a ping has been out."""
+        return ran_s - self._pinged_s if self._ping_id else 0.0
+
     def is_stuck(self, ran_s: float) -> bool:
         """Whether a ping has waited for too long."""
-        return self._ping_id != 0 and ran_s - self._pinged_s >= STUCK_S
+        return self.waits_s(ran_s) >= STUCK_S
 
     def wants_ping(self, ran_s: float) -> bool:
         """Whether it is time for another ping."""
