@@ -14,6 +14,7 @@ from zmcache.cache.watching import Feed
 from zmcache.cache.watching import Told as Became
 from zmcache.calls import Group
 from zmcache.core.calls import DEFAULT_TIMEOUT_S, Duration, check_timeout, many_keys
+from zmcache.core.explained import Explanation
 from zmcache.core.flight import Outcome
 from zmcache.core.wire import FILL, GONE_FLAG, NONE_FLAG, Change, check_key
 from zmcache.errors import LifecycleError, PartialResult, ZmcacheError
@@ -52,6 +53,10 @@ class Here:
         heard = Heard(self._group, feed)
         heard.begin()
         return heard.end
+
+    def explain(self, key: str, timeout: Duration | None) -> Awaitable[Explanation]:
+        """See `Raw.explain`."""
+        return self._group.explain(key, timeout=self._timeout(timeout))
 
     def near_statistics(self) -> None:
         """None: all is near."""

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 from zmcache.cache.fences import Fences
 from zmcache.cache.watching import Feed
 from zmcache.core.calls import Duration
+from zmcache.core.explained import Explanation
 from zmcache.core.wire import Change, Limits
 from zmcache.errors import ZmcacheError
 
@@ -78,6 +79,9 @@ class Raw(Protocol):
 
     def watch(self, feed: Feed) -> Callable[[], None]:
         """Tell ``feed`` what becomes of its keys, beginning with what is there, until what is returned is called."""
+
+    def explain(self, key: str, timeout: Duration | None) -> Awaitable[Explanation]:
+        """What is known of ``key``, here and at the nodes that are to hold it."""
 
     def near_statistics(self) -> NearStatistics | None:
         """What the copies here did; None where none are kept."""

@@ -11,6 +11,7 @@ from zmcache.cache.raw import NearStatistics, Raw
 from zmcache.cache.watching import Feed, Update
 from zmcache.codecs import Codec, Undecodable, reader_of
 from zmcache.core.calls import SOURCES, Duration, Item
+from zmcache.core.explained import Explanation
 from zmcache.core.wire import FROM_LOADER, GETS, IS_NONE, Change, check_key
 from zmcache.errors import InvalidKey, MeshError, PartialResult, ValueTooLarge, ZmcacheError
 
@@ -119,6 +120,16 @@ class Reading(Generic[T]):
                 yield Update(told.key, value, exists, told.version, told.skipped, resumed)
         finally:
             stop()
+
+    async def explain(self, key: str, *, timeout: Duration | None = None) -> Explanation:
+        """What is known of ``key``: its owners, what each of them and the node that a get would go to holds of it, how old that is, how long it
+        still lives, and why the last get found nothing. For people who wonder; nothing is loaded, and nothing counts as used.
+
+        A node that has not answered within ``timeout`` (None: the connection's) is named, with the reason. Raises `InvalidKey`, `UnknownGroup`,
+        and `PeerUnavailable` where not even the owners are known yet.
+        """
+        check_key(key, self._raw.limits.key_bytes)
+        return await self._raw.explain(key, timeout)
 
     def near_statistics(self) -> NearStatistics | None:
         """What the copies in this process did; None where none are kept."""

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
+import msgspec
+
 from zmcache.cache.fences import Fences
 from zmcache.cache.lanes import get_in_lanes, in_lanes, keys_at_once, parts_of, patiently
 from zmcache.cache.raw import GetDirectly, NearStatistics, Told
@@ -18,9 +20,11 @@ from zmcache.client.following import Sessions
 from zmcache.client.near import NearGets, NearSettings
 from zmcache.client.route import OwnerRoute, Route
 from zmcache.client.watching import Watching
-from zmcache.core.calls import Duration, many_keys
+from zmcache.core.calls import Duration, check_timeout, many_keys
+from zmcache.core.explained import Explanation
 from zmcache.core.wire import FILL, FROM_LOADER, GETS, IS_NONE, Change, check_key
-from zmcache.errors import ConfigError, DeadlineExceeded, MeshError, ZmcacheError
+from zmcache.errors import ConfigError, DeadlineExceeded, MeshError, PeerUnavailable, ZmcacheError
+from zmcache.peers.explanation import explanation_of
 
 _TEXT: Final = frozenset({str})
 
@@ -45,7 +49,7 @@ class ClientRaw:
         self.fences = Fences()
         self._keys_at_once = keys_at_once(self.limits)
         self._clear = clear
-        route = route.of(name)
+        self._route = route = route.of(name)
         self._by_owner = isinstance(route, OwnerRoute)
         self._asking = Asking(name, route, timeout_s, on_unreachable)
         # Apart: what is asked for by who makes it is not loaded, and so cannot be shared with who wants it loaded.
@@ -81,6 +85,16 @@ class ClientRaw:
         """Keys have other owners."""
         if self._near is not None:
             self._near.copies.drop_all()
+
+    async def explain(self, key: str, timeout: Duration | None) -> Explanation:
+        """See `Raw.explain`."""
+        mesh = self._route.mesh
+        if not mesh.ring:
+            raise PeerUnavailable("no node has answered yet")
+        deadline_s = mesh.clock() + (self.timeout_s if timeout is None else check_timeout(timeout))
+        explanation = await explanation_of(mesh, self.name, key, deadline_s, also=self._route.channel(key))
+        near = None if self._near is None else self._near.copies.look(key)
+        return msgspec.structs.replace(explanation, near=near)
 
     def near_statistics(self) -> NearStatistics | None:
         """What the copies here did; None where none are kept."""

@@ -15,6 +15,7 @@ from zmcache.cache.raw import NearStatistics, Row
 from zmcache.cache.watching import Update
 from zmcache.codecs import Undecodable, serves_threads
 from zmcache.core.calls import UNSET, Duration, Item, Ttl, many_keys, ttl_to_ms
+from zmcache.core.explained import Explanation
 from zmcache.core.keys import Keys
 from zmcache.core.wire import FROM_LOADER, IS_NONE, SET, Change
 from zmcache.errors import LifecycleError, MeshError, RequestError
@@ -111,6 +112,9 @@ class SyncGroup(Generic[T]):
             # It was closed meanwhile, and with it the watch; or this thread was interrupted, and the watch is ending already.
             with contextlib.suppress(LifecycleError, RuntimeError):
                 self._bridge.run(updates.aclose)
+
+    def explain(self, key: str, *, timeout: Duration | None = None) -> Explanation:
+        return self._bridge.run(self._group.explain, key, timeout=timeout)
 
     def near_statistics(self) -> NearStatistics | None:
         return self._group.near_statistics()
