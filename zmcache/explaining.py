@@ -29,7 +29,7 @@ from zmcache.core.explained import (
 from zmcache.core.flight import Flights
 from zmcache.core.hot import HotCache
 from zmcache.core.marks import ABSENT, Marked, read_mark
-from zmcache.core.recall import DELETED, ELSEWHERE, EXPIRED, NEGATIVE, Recall
+from zmcache.core.recall import DELETED, ELSEWHERE, EXPIRED, MOVED, NEGATIVE, Recall
 from zmcache.core.store import Store
 from zmcache.core.versions import Versions
 from zmcache.leasing import Leasing
@@ -70,14 +70,13 @@ class Explaining:
     def missed(self, key: str, *, is_ours: bool) -> None:
         """A get has found nothing of ``key`` that could be given. About 1 us."""
         now_s = self._clock()
-        if not is_ours:
-            why = ELSEWHERE
-        elif self._store.contains(key, now_s):
+        why = self._recall.why_gone(key)
+        if self._store.contains(key, now_s):
             why = EXPIRED  # kept beyond its life
+        elif not is_ours:
+            why = MOVED if why == MOVED else ELSEWHERE
         elif self._changing.tombstones.version_of(key):
             why = DELETED
-        else:
-            why = self._recall.why_gone(key)
         self._recall.missed(key, why, now_s)
 
     def loaded(self, key: str, began_s: float) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from cache_worlds import World, in_each_world
+from mesh_fixture import Cluster, mesh_test
 
 import zmcache
 from zmcache.core.explained import Kept, NodeExplanation
@@ -110,8 +111,6 @@ async def test_a_key_that_cannot_be_is_refused(world: World) -> None:
 
 
 def test_a_group_that_no_node_knows_is_said_to_be_unknown() -> None:
-    from mesh_fixture import Cluster, mesh_test
-
     async def test(cluster: Cluster) -> None:
         async with cluster.client() as client:
             with pytest.raises(zmcache.UnknownGroup):
