@@ -61,6 +61,9 @@ class Here:
     def near_statistics(self) -> None:
         """None: all is near."""
 
+    def hedge_statistics(self) -> None:
+        """None: there is nobody else to ask."""
+
     async def peek(self, key: str, timeout: Duration | None) -> Row:
         """See `Raw.peek`."""
         self._group.check_loop()

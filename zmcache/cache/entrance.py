@@ -13,7 +13,17 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from zmcache.cache.fences import Fences
-from zmcache.cache.raw import CLOSED, NOT_OPEN, GetDirectly, NearStatistics, Raw, Row, SetDirectly, Told
+from zmcache.cache.raw import (
+    CLOSED,
+    NOT_OPEN,
+    GetDirectly,
+    HedgeStatistics,
+    NearStatistics,
+    Raw,
+    Row,
+    SetDirectly,
+    Told,
+)
 from zmcache.cache.watching import Feed
 from zmcache.core.calls import Duration
 from zmcache.core.explained import Explanation
@@ -64,6 +74,10 @@ class Entrance:
     def near_statistics(self) -> NearStatistics | None:
         """See `Raw.near_statistics`."""
         return None if self.behind is None else self.behind.near_statistics()
+
+    def hedge_statistics(self) -> HedgeStatistics | None:
+        """See `Raw.hedge_statistics`."""
+        return None if self.behind is None else self.behind.hedge_statistics()
 
     def close(self) -> None:
         """It is closing: nobody asks for anything any more. What ends now may still give back its lease (`post`)."""

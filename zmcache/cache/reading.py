@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterable
 from typing import Any, Final, Generic, TypeVar, overload
 
 from zmcache.cache.away import Away
-from zmcache.cache.raw import NearStatistics, Raw
+from zmcache.cache.raw import HedgeStatistics, NearStatistics, Raw
 from zmcache.cache.watching import Feed, Update
 from zmcache.codecs import Codec, Undecodable, reader_of
 from zmcache.core.calls import SOURCES, Duration, Item
@@ -134,6 +134,10 @@ class Reading(Generic[T]):
     def near_statistics(self) -> NearStatistics | None:
         """What the copies in this process did; None where none are kept."""
         return self._raw.near_statistics()
+
+    def hedge_statistics(self) -> HedgeStatistics | None:
+        """How many gets were asked for at a second node, and how many of these it answered first; None where `hedge` was not asked for."""
+        return self._raw.hedge_statistics()
 
     def _item(self, value: bytes | None, status: int, life_ms: int) -> Item[T | None] | None:
         if status > FROM_LOADER and status != IS_NONE:

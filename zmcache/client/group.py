@@ -11,12 +11,13 @@ import msgspec
 
 from zmcache.cache.fences import Fences
 from zmcache.cache.lanes import get_in_lanes, in_lanes, keys_at_once, parts_of, patiently
-from zmcache.cache.raw import GetDirectly, NearStatistics, Told
+from zmcache.cache.raw import GetDirectly, HedgeStatistics, NearStatistics, Told
 from zmcache.cache.watching import Feed
 from zmcache.client.asking import Asking
 from zmcache.client.bulk import Flight, discard, found_in
 from zmcache.client.direct import DirectCalls
 from zmcache.client.following import Sessions
+from zmcache.client.hedging import HedgedAsking
 from zmcache.client.near import NearGets, NearSettings
 from zmcache.client.route import OwnerRoute, Route
 from zmcache.client.watching import Watching
@@ -41,8 +42,11 @@ class ClientRaw:
         clear: Callable[[str, Duration | None], Awaitable[None]],
         sessions: Sessions,
         near: NearSettings | None = None,
+        hedge: float = 0.0,
     ) -> None:
-        """``on_unreachable`` is called when a node could not be reached: the ring may have changed. ``near``: keep copies here."""
+        """``on_unreachable`` is called when a node could not be reached: the ring may have changed. ``near``: keep copies here. ``hedge``: the
+        share of gets that may be asked of another node, too.
+        """
         self.name = name
         self.limits = route.mesh.limits
         self.timeout_s = timeout_s
@@ -51,13 +55,15 @@ class ClientRaw:
         self._clear = clear
         self._route = route = route.of(name)
         self._by_owner = isinstance(route, OwnerRoute)
-        self._asking = Asking(name, route, timeout_s, on_unreachable)
+        self._hedged = HedgedAsking(name, route, timeout_s, on_unreachable, hedge) if hedge else None
+        self._asking = self._hedged or Asking(name, route, timeout_s, on_unreachable)
         # Apart: what is asked for by who makes it is not loaded, and so cannot be shared with who wants it loaded.
         self._peeking = Asking(name, route, timeout_s, on_unreachable, fills=True)
         self.get = self._asking.ask
         self.peek = self._peeking.ask
         self._direct = DirectCalls(name, route, timeout_s)
-        self.get_directly: GetDirectly | None = self._direct.get
+        # A thread that asks past the loop has nobody to notice that its answer is late.
+        self.get_directly: GetDirectly | None = None if hedge else self._direct.get
         self._watching = Watching(name, route, sessions, route.mesh.clock)
         sessions.add(name, self._watching)
         self.near: Callable[[str], bytes | None] | None = None
@@ -99,6 +105,10 @@ class ClientRaw:
     def near_statistics(self) -> NearStatistics | None:
         """What the copies here did; None where none are kept."""
         return None if self._near is None else self._near.copies.statistics()
+
+    def hedge_statistics(self) -> HedgeStatistics | None:
+        """See `Raw.hedge_statistics`."""
+        return None if self._hedged is None else self._hedged.statistics()
 
     async def aclose(self) -> None:
         """Watch nothing any more."""

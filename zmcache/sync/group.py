@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar, overload
 
 from zmcache.cache import CacheGroup
 from zmcache.cache.making import DEFAULT_LEASE_S, making
-from zmcache.cache.raw import NearStatistics, Row
+from zmcache.cache.raw import HedgeStatistics, NearStatistics, Row
 from zmcache.cache.watching import Update
 from zmcache.codecs import Undecodable, serves_threads
 from zmcache.core.calls import UNSET, Duration, Item, Ttl, many_keys, ttl_to_ms
@@ -118,6 +118,9 @@ class SyncGroup(Generic[T]):
 
     def near_statistics(self) -> NearStatistics | None:
         return self._group.near_statistics()
+
+    def hedge_statistics(self) -> HedgeStatistics | None:
+        return self._group.hedge_statistics()
 
     def set(self, key: str, value: T | None, *, ttl: Ttl = UNSET, timeout: Duration | None = None) -> None:
         raw = self._raw
