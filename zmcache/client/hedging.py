@@ -5,6 +5,9 @@ A get that has waited for longer than 19 of 20 gets of that node do (`zmcache.co
 reached and is not slow. That one only looks at what it holds: it loads nothing and asks nobody, and what it does not have is no answer. Whoever
 answers first ends the get, and the other is told that nobody waits any more. No more than a share of all gets are asked twice, and no writes.
 
+It is asked as by who makes values himself (FILLS), not as a former owner (PEEK): one that is cut off from the others, or holds what it was given
+long ago in the place of another, then gives nothing rather than what may be old.
+
 What is to be looked after is a batch, not a key: it waits in line, by node, until its time is up, and usually has been answered by then. So a
 get costs nothing here, a batch one append, and a node one timer.
 """
@@ -102,10 +105,11 @@ class HedgedAsking(Asking):
     def _hedge(self, late: Batch) -> None:
         """Ask others for what of this batch somebody still waits for."""
         again: dict[Channel, Batch] = {}
+        other_holder = self._route.mesh.other_holder
         flight: Flight
         for flight in late.sinks:
             waiting = None if flight is None else next((future for future in flight[2::2] if not future.done()), None)
-            channel = None if waiting is None else self._holder(flight[0], late.channel)
+            channel = None if waiting is None else other_holder(self.name, flight[0], late.channel)
             if waiting is None or channel is None:
                 continue
             if not self._allowance.take():
@@ -120,15 +124,6 @@ class HedgedAsking(Asking):
             # However the get ends, the copy need not answer any more. One of those who wait stands for all of them.
             waiting.add_done_callback(partial(self._over, batch, flight))
             self._hedges += 1
-
-    def _holder(self, key: str, late: Channel) -> Channel | None:
-        """The next of those who hold ``key``."""
-        mesh = self._route.mesh
-        for member in mesh.ring.owners(key, mesh.copies.get(self.name, 1)):
-            channel = mesh.channel_of(member.node_id)
-            if channel is not None and channel is not late and channel.preferred:
-                return channel
-        return None
 
     def _over(self, batch: Batch, flight: Flight, _: asyncio.Future[Row]) -> None:
         if batch.unanswered:
