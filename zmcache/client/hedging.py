@@ -32,8 +32,9 @@ from zmcache.peers.channel import Channel
 from zmcache.peers.mesh import ATTEMPTS
 
 # When our own loop is as late as this, answers may lie in the socket unread: they are read before anybody is called late.
-_OWN_PAUSE_S: Final = 0.001
-_READ_S: Final = 0.001
+_OWN_PAUSE_S: Final = 0.002
+# From one look to the next: a lone caller's batches are late one by one, and a timer for each would cost more than all else here.
+_PAUSE_S: Final = 0.001
 
 
 class _Awaited:
@@ -87,7 +88,7 @@ class HedgedAsking(Asking):
         """The time of the oldest should be up."""
         now_s = self._clock()
         if not has_read and now_s - node.due_s() > _OWN_PAUSE_S:
-            self._loop.call_later(_READ_S, partial(self._look, node, has_read=True))
+            self._loop.call_later(_PAUSE_S, partial(self._look, node, has_read=True))
             return
         while node.batches and node.due_s() <= now_s:
             batch, is_looked_at = node.batches.popleft()
@@ -100,7 +101,7 @@ class HedgedAsking(Asking):
                 self._hedge(batch)
         node.is_timed = bool(node.batches)
         if node.is_timed:
-            self._loop.call_later(max(0.0, node.due_s() - now_s), self._look, node)
+            self._loop.call_later(max(_PAUSE_S, node.due_s() - now_s), self._look, node)
 
     def _hedge(self, late: Batch) -> None:
         """Ask others for what of this batch somebody still waits for."""
