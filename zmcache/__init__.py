@@ -12,7 +12,7 @@ The floor plan, from the bottom; imports go strictly down:
     cache/          the library that programs call, the same whatever is behind it
     loading.py      calls of a loader under way; leasing.py: values that callers make; changing.py: what a set, a cas, an incr does;
                     copying.py: who is sent a copy of it, and when it is acknowledged
-    peering.py      what a group asks of the other nodes; holding.py: what is held of a group
+    peering.py      what a group asks of the other nodes; explaining.py: what is known of a key; holding.py: what is held of a group
     group.py        the way of a request, numbered; calls.py: what an embedding program awaits
     loaders/        what a config names as a loader; transport/: frames over ZeroMQ or memory;
     discovery/      who the members are; config/: YAML to frozen structs
@@ -37,6 +37,7 @@ from zmcache.client import Client
 from zmcache.codecs import Codec
 from zmcache.connecting import connect
 from zmcache.core.calls import Item
+from zmcache.core.explained import Explanation
 from zmcache.core.ring import Epoch, Member, Ring
 from zmcache.core.wire import Limits
 from zmcache.errors import (
@@ -82,6 +83,7 @@ __all__ = [
     "DeadlineExceeded",
     "DiscoveryError",
     "Epoch",
+    "Explanation",
     "Group",
     "InvalidKey",
     "InvalidTtl",

@@ -23,6 +23,7 @@ from zmcache.core.calls import (
     many_keys,
     ttl_to_ms,
 )
+from zmcache.core.explained import Explanation
 from zmcache.core.flight import Flight, Outcome, Waiter, failure
 from zmcache.core.marks import ABSENT, Held
 from zmcache.core.settings import GroupSettings
@@ -145,6 +146,13 @@ class Group(LocalGroup):
         """Delete ``key`` at its owner; whether it was there. Raises `InvalidKey` or a `MeshError`."""
         check_key(key, self.limits.key_bytes)
         return (await self.changed(Change(DELETE, key), timeout)).status == DONE
+
+    async def explain(self, key: str, *, timeout: Duration | None = None) -> Explanation:
+        """What this node and those who are to hold ``key`` know of it: see `zmcache.cache.reading.Reading.explain`."""
+        check_key(key, self.limits.key_bytes)
+        self.check_loop()
+        deadline_s = self._loop.time() + (DEFAULT_TIMEOUT_S if timeout is None else check_timeout(timeout))
+        return await self.explaining.ask(key, deadline_s)
 
     def check_loop(self) -> None:
         """Raises `LifecycleError` anywhere but in its own event loop."""

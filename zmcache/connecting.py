@@ -10,6 +10,7 @@ from zmcache.client import make_client
 from zmcache.client.near import DEFAULT_NEAR_TTL_S, NearSettings
 from zmcache.core.address import parse_address
 from zmcache.core.calls import DEFAULT_TIMEOUT_S, Duration, check_timeout
+from zmcache.core.hedging import DEFAULT_SHARE
 from zmcache.core.units import parse_size
 from zmcache.core.wire import Limits
 from zmcache.errors import ConfigError
@@ -27,6 +28,7 @@ def connect(
     busy_poll: float | None = None,
     near: int | str | None = None,
     near_ttl: Duration | None = None,
+    hedge: bool | float | None = None,
     limits: Limits | None = None,
 ) -> Cache:
     """A cache at ``address``: in this process (``mem://``), or a cluster (``zmcache://host:port,host:port``, or ``ipc://path``), by any of its
@@ -43,6 +45,9 @@ def connect(
     near             keep copies of popular keys in this process: so many bytes (or text, "16MiB") for each group. Their owners tell when they
                      change. Default: none. Needs ``route="owner"``.
     near_ttl         seconds that a copy lives at the most. Default: 10.
+    hedge            ask the next node that holds a copy as well for what has waited for longer than 19 of 20 gets of its owner do: True, or the
+                     share of gets that may be (True: 0.05). What such a get brings may be a moment older than what was set. Default: False.
+                     Needs ``route="owner"``, and is of use in groups whose ``copies`` are more than one.
     limits           the cluster's limits, where its config has others than the defaults.
 
     All but ``limits`` may stand in the address as well: ``zmcache://host:port/?timeout=50ms&on_error=miss``; an argument here wins. Raises
@@ -51,13 +56,13 @@ def connect(
     endpoints, options = parse_address(address)
     given: dict[str, Any] = {
         "timeout": timeout, "connect_timeout": connect_timeout, "on_error": on_error, "route": route, "busy_poll": busy_poll,
-        "near": near, "near_ttl": near_ttl,
+        "near": near, "near_ttl": near_ttl, "hedge": hedge,
     }  # fmt: skip
     settings: dict[str, Any] = {**options, **{name: value for name, value in given.items() if value is not None}}
     on_error = settings.get("on_error", "raise")
     timeout_s = check_timeout(settings.get("timeout", DEFAULT_TIMEOUT_S))
     if not endpoints:
-        unfit = settings.keys() & {"route", "busy_poll", "connect_timeout", "near", "near_ttl"}
+        unfit = settings.keys() & {"route", "busy_poll", "connect_timeout", "near", "near_ttl", "hedge"}
         if unfit:
             raise ConfigError(f"{min(unfit)} is for clusters: mem:// has no sockets")
         return InProcess(timeout=timeout_s, on_error=on_error, limits=limits)
@@ -74,7 +79,19 @@ def connect(
         limits=limits,
         on_error=on_error,
         near=_near(settings),
+        hedge=_hedge(settings),
     )
+
+
+def _hedge(settings: Mapping[str, Any]) -> float:
+    share = settings.get("hedge", False)
+    if isinstance(share, bool):
+        share = DEFAULT_SHARE * share
+    if not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise ConfigError(f"hedge: expected True, False or a share from 0 to 1, found {share!r}")
+    if share and settings.get("route", "owner") != "owner":
+        raise ConfigError('hedge needs route="owner": whoever goes through any node does not know who holds a copy')
+    return float(share)
 
 
 def _near(settings: Mapping[str, Any]) -> NearSettings | None:

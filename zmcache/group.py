@@ -136,7 +136,9 @@ class LocalGroup(HeldGroup):
         if flight is not None:
             flight.join(waiter)
             return flight
-        if forwarded or self._peers.is_ours(key):
+        is_ours = forwarded or self._peers.is_ours(key)
+        self.explaining.missed(key, is_ours=is_ours)
+        if is_ours:
             flight = self._loads.start(key, self._trust(), self._abandon_load)
             flight.trace = trace
             flight.join(waiter)
@@ -150,7 +152,9 @@ class LocalGroup(HeldGroup):
 
     def peek(self, key: str, waiter: Waiter, deadline_s: float, *, forwarded: bool) -> None:
         """For an asker who fills, of what `get_local` has not found: nothing is loaded, but the owner is asked."""
-        if forwarded or self._peers.is_ours(key):
+        is_ours = forwarded or self._peers.is_ours(key)
+        self.explaining.missed(key, is_ours=is_ours)
+        if is_ours:
             waiter(Outcome(None, NO_SUCH_KEY, 0.0))
         else:
             self._peers.change(self.name, Change(GET, key), deadline_s, waiter, None)
@@ -228,6 +232,7 @@ class LocalGroup(HeldGroup):
 
     def _loaded(self, flight: Flight, outcome: Outcome) -> None:
         if outcome.error is None:
+            self.explaining.loaded(flight.key, flight.began_s)
             # A load that began under another ring or before a doubt, or a key that is not ours, may miss a set elsewhere: keep it briefly.
             briefly = flight.token != self._trust() or not self._peers.holds(flight.key, self.settings.copies)
             life_s = self._lives.of_loaded(absent=outcome.status == NO_SUCH_KEY, briefly=briefly)

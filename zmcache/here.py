@@ -14,6 +14,7 @@ from zmcache.cache.watching import Feed
 from zmcache.cache.watching import Told as Became
 from zmcache.calls import Group
 from zmcache.core.calls import DEFAULT_TIMEOUT_S, Duration, check_timeout, many_keys
+from zmcache.core.explained import Explanation
 from zmcache.core.flight import Outcome
 from zmcache.core.wire import FILL, GONE_FLAG, NONE_FLAG, Change, check_key
 from zmcache.errors import LifecycleError, PartialResult, ZmcacheError
@@ -53,8 +54,15 @@ class Here:
         heard.begin()
         return heard.end
 
+    def explain(self, key: str, timeout: Duration | None) -> Awaitable[Explanation]:
+        """See `Raw.explain`."""
+        return self._group.explain(key, timeout=self._timeout(timeout))
+
     def near_statistics(self) -> None:
         """None: all is near."""
+
+    def hedge_statistics(self) -> None:
+        """None: there is nobody else to ask."""
 
     async def peek(self, key: str, timeout: Duration | None) -> Row:
         """See `Raw.peek`."""

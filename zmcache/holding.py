@@ -40,6 +40,7 @@ from zmcache.core.wire import (
     Change,
     Limits,
 )
+from zmcache.explaining import Explaining
 from zmcache.leasing import Leasing
 from zmcache.peering import Peers
 
@@ -103,6 +104,10 @@ class HeldGroup:
             loop_time=self._loop.time,
             call_later=self._loop.call_later,
         )
+        self.explaining = Explaining(
+            name, peers, self._store, self._hot, self._changing, self._leasing, self._versions, self._loads, self._asks, clock
+        )  # fmt: skip
+        """Tells what is known here of a key, and is told what to remember for that."""
         self._doubts = self._sets = self._deletes = self._taken = self._refused = 0
         self._backlog_until_s = -math.inf
         self._sweeps_again = False

@@ -18,6 +18,7 @@ from zmcache.cache.raw import Raw
 from zmcache.calls import Group
 from zmcache.copying import NOBODY, Receivers
 from zmcache.core.calls import DEFAULT_TIMEOUT_S, Duration, check_timeout
+from zmcache.core.explained import HERE, Explanation, NodeExplanation
 from zmcache.core.flight import Waiter, failure
 from zmcache.core.ring import Member, Ring
 from zmcache.core.settings import GroupSettings
@@ -30,7 +31,8 @@ from zmcache.loading import Loader
 
 _TIDY_PAUSE_S: Final = 0.2
 _MORE_PAUSE_S: Final = 0.001
-_MEMBERS: Final = (Member("mem", "mem://"),)
+_NAME: Final = "mem"
+_MEMBERS: Final = (Member(_NAME, "mem://"),)
 
 
 class Alone:
@@ -96,6 +98,10 @@ class Alone:
         on_answer(failure(PeerUnavailable("there is no other node")))
         return None
 
+    async def explain(self, group: str, key: str, deadline_s: float) -> Explanation:
+        """There is nobody else."""
+        return Explanation(group=group, key=key, owners=(_NAME,), nodes=(NodeExplanation(node_id=_NAME, state=HERE),))
+
     def give_up(self, asked: object) -> None:
         """Nobody was asked."""
 
@@ -143,7 +149,7 @@ class InProcess(Cache):
         for name, group in self._made.items():
             for field, value in msgspec.structs.asdict(group.statistics()).items():
                 figures[f"group.{name}.{field}"] = value
-        return {"mem": figures}
+        return {_NAME: figures}
 
     def clock_moved(self) -> None:
         """For tests: the clock that it was given has jumped ahead."""

@@ -119,6 +119,11 @@ class Leasing:
     def __len__(self) -> int:
         return len(self._leases)
 
+    def runs_until_s(self, key: str) -> float | None:
+        """When the lease of ``key`` that runs now ends; None: there is none."""
+        lease = self._leases.of(key, self._clock())
+        return None if lease is None else lease.until_s
+
     # -- what is held, as an answer --------------------------------------------------------------------------------
 
     def of_mark(self, key: str, mark: Marked, now_s: float, *, hot: bool, fills: bool) -> Outcome | None:

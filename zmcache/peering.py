@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from zmcache.copying import Holders
+from zmcache.core.explained import Explanation
 from zmcache.core.flight import Waiter
 from zmcache.core.wire import Change
 
@@ -61,6 +62,12 @@ class Peers(Holders, Protocol):
 
     def change(self, group: str, change: Change, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
         """The same for any other request; one of kind GET is a look at what its owner holds, for an asker who fills."""
+
+    async def explain(self, group: str, key: str, deadline_s: float) -> Explanation:
+        """What the others who are to hold ``key`` know of it, and who they are. This node stands among them, in its place or behind them, as
+        `HERE`, and nothing is said of what it knows itself.
+        """
+        ...
 
     def give_up(self, asked: object) -> None:
         """Nobody waits for this answer any more."""

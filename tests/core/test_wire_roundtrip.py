@@ -90,7 +90,18 @@ def changes(draw: st.DrawFn) -> wire.Changes:
     )  # fmt: skip
 
 
+@st.composite
+def explained(draw: st.DrawFn) -> wire.Explained:
+    count = draw(st.integers(0, 8))
+    known = st.integers(wire.UNKNOWN, 2**60)
+    columns = [draw(column(cell, count)) for cell in (known, known, known, known, versions, known)]
+    make: Callable[..., wire.Explained] = wire.Explained
+    return make(*draw(headers(wire.EXPLAINED)), *columns, *(draw(known) for _ in range(3)))
+
+
 messages = st.one_of(
+    explained(),
+    st.tuples(headers(wire.EXPLAIN), keys).map(lambda p: wire.Delete._make((*p[0], [p[1]]))),
     rows(wire.Get, wire.GET, keys),
     rows(wire.Delete, wire.USED, keys),
     changes(),

@@ -284,6 +284,22 @@ def test_figures_that_are_no_names_and_numbers_are_refused(body: tuple[object, .
     assert refused(frame(wire.FIGURES, *body)).request_id == ID
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        (), ([],) * 6, (*([],) * 6, 0, 0), (*([1],) * 5, [], 0, 0, 0), (*(["1"],) * 6, 0, 0, 0), (*([1],) * 6, 0, 0, "0"),
+        (*([1],) * 6, 0, -2, 0), (*([-2],) * 6, 0, 0, 0), (*([1],) * 4, [-1], [1], 0, 0, 0), (5,) * 9,
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_an_explanation_that_is_no_parallel_columns_and_numbers_is_refused(body: tuple[object, ...]) -> None:
+    assert refused(frame(wire.EXPLAINED, *body)).request_id == ID
+
+
+def test_one_key_is_explained_at_a_time() -> None:
+    assert refused(frame(wire.EXPLAIN, ["a", "b"])).request_id == ID
+
+
 @pytest.mark.parametrize("body", [(), (65,), ("65", "x"), (True, "x"), (65, b"x"), (65, "x" * 5000)])
 def test_a_refusal_without_a_code_and_a_text_is_refused(body: tuple[object, ...]) -> None:
     assert refused(frame(wire.REFUSAL, *body)).request_id == ID

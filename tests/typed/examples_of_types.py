@@ -82,6 +82,7 @@ async def reads(raw: CacheGroup[bytes], users: CacheGroup[User]) -> None:
     assert_type(await users.get_many(["1", "2"]), dict[str, User])
     assert_type(await users.fetch("1"), Item[User | None] | None)
     assert_type(await users.gets("1"), tuple[User | None, int] | None)
+    assert_type(await users.explain("1"), zmcache.Explanation)
     assert_type(await raw.get("1", timeout="50ms"), bytes | None)
     await raw.get(1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     await raw.get("1", timeout=b"50ms")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
@@ -188,6 +189,7 @@ def blocking() -> None:
         assert_type(users.get("1", default=0), User | int)
         assert_type(users.get_many(["1"]), dict[str, User])
         assert_type(users.gets("1"), tuple[User | None, int] | None)
+        assert_type(users.explain("1"), zmcache.Explanation)
         assert_type(users.fetch("1"), Item[User | None] | None)
         assert_type(raw.incr("1", initial=1), int | None)
         users.set("1", b"one")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

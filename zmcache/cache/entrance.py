@@ -13,9 +13,20 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from zmcache.cache.fences import Fences
-from zmcache.cache.raw import CLOSED, NOT_OPEN, GetDirectly, NearStatistics, Raw, Row, SetDirectly, Told
+from zmcache.cache.raw import (
+    CLOSED,
+    NOT_OPEN,
+    GetDirectly,
+    HedgeStatistics,
+    NearStatistics,
+    Raw,
+    Row,
+    SetDirectly,
+    Told,
+)
 from zmcache.cache.watching import Feed
 from zmcache.core.calls import Duration
+from zmcache.core.explained import Explanation
 from zmcache.core.wire import Change, Limits
 from zmcache.errors import LifecycleError, ZmcacheError
 
@@ -38,6 +49,7 @@ class Entrance:
     change_many: Callable[[Sequence[Change], Duration | None], Awaitable[list[Told | ZmcacheError]]]
     post: Callable[[Change], None]
     clear: Callable[[Duration | None], Awaitable[None]]
+    explain: Callable[[str, Duration | None], Awaitable[Explanation]]
 
     def __init__(self, name: str, limits: Limits, timeout_s: float) -> None:
         self.name = name
@@ -57,11 +69,15 @@ class Entrance:
         self.change, self.change_many, self.clear = raw.change, raw.change_many, raw.clear
         self.forgo, self.post = raw.forgo, raw.post
         self.get_directly, self.set_directly = raw.get_directly, raw.set_directly
-        self.near, self.watch = raw.near, raw.watch
+        self.near, self.watch, self.explain = raw.near, raw.watch, raw.explain
 
     def near_statistics(self) -> NearStatistics | None:
         """See `Raw.near_statistics`."""
         return None if self.behind is None else self.behind.near_statistics()
+
+    def hedge_statistics(self) -> HedgeStatistics | None:
+        """See `Raw.hedge_statistics`."""
+        return None if self.behind is None else self.behind.hedge_statistics()
 
     def close(self) -> None:
         """It is closing: nobody asks for anything any more. What ends now may still give back its lease (`post`)."""
@@ -76,7 +92,7 @@ class Entrance:
 
         self.get_directly = self.set_directly = self.near = None
         self.watch = refuse_watch
-        self.get = self.peek = self.get_many = self.change = self.change_many = self.clear = refuse
+        self.get = self.peek = self.get_many = self.change = self.change_many = self.clear = self.explain = refuse
 
 
 def _nothing(*_: object) -> None:

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 from zmcache.cache.fences import Fences
 from zmcache.cache.watching import Feed
 from zmcache.core.calls import Duration
+from zmcache.core.explained import Explanation
 from zmcache.core.wire import Change, Limits
 from zmcache.errors import ZmcacheError
 
@@ -43,6 +44,18 @@ class NearStatistics(NamedTuple):
     """Copies that went because their owner said so."""
     lost: int
     """Copies that went because it might not have."""
+
+
+class HedgeStatistics(NamedTuple):
+    """Counters since the start, of gets that could be asked of several nodes, and what is measured now."""
+
+    gets: int
+    sent: int
+    """Gets that were asked for at another node too, since the first was late."""
+    won: int
+    """Of these, those that the other node answered first."""
+    p95s_s: dict[str, float]
+    """By node: who waits for longer waits for longer than 19 of 20."""
 
 
 class Raw(Protocol):
@@ -78,6 +91,12 @@ class Raw(Protocol):
 
     def watch(self, feed: Feed) -> Callable[[], None]:
         """Tell ``feed`` what becomes of its keys, beginning with what is there, until what is returned is called."""
+
+    def hedge_statistics(self) -> HedgeStatistics | None:
+        """What asking twice came to; None where nothing is."""
+
+    def explain(self, key: str, timeout: Duration | None) -> Awaitable[Explanation]:
+        """What is known of ``key``, here and at the nodes that are to hold it."""
 
     def near_statistics(self) -> NearStatistics | None:
         """What the copies here did; None where none are kept."""

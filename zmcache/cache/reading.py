@@ -7,10 +7,11 @@ from collections.abc import AsyncGenerator, Iterable
 from typing import Any, Final, Generic, TypeVar, overload
 
 from zmcache.cache.away import Away
-from zmcache.cache.raw import NearStatistics, Raw
+from zmcache.cache.raw import HedgeStatistics, NearStatistics, Raw
 from zmcache.cache.watching import Feed, Update
 from zmcache.codecs import Codec, Undecodable, reader_of
 from zmcache.core.calls import SOURCES, Duration, Item
+from zmcache.core.explained import Explanation
 from zmcache.core.wire import FROM_LOADER, GETS, IS_NONE, Change, check_key
 from zmcache.errors import InvalidKey, MeshError, PartialResult, ValueTooLarge, ZmcacheError
 
@@ -120,9 +121,23 @@ class Reading(Generic[T]):
         finally:
             stop()
 
+    async def explain(self, key: str, *, timeout: Duration | None = None) -> Explanation:
+        """What is known of ``key``: its owners, what each of them and the node that a get would go to holds of it, how old that is, how long it
+        still lives, and why the last get found nothing. For people who wonder; nothing is loaded, and nothing counts as used.
+
+        A node that has not answered within ``timeout`` (None: the connection's) is named, with the reason. Raises `InvalidKey`, `UnknownGroup`,
+        and `PeerUnavailable` where not even the owners are known yet.
+        """
+        check_key(key, self._raw.limits.key_bytes)
+        return await self._raw.explain(key, timeout)
+
     def near_statistics(self) -> NearStatistics | None:
         """What the copies in this process did; None where none are kept."""
         return self._raw.near_statistics()
+
+    def hedge_statistics(self) -> HedgeStatistics | None:
+        """How many gets were asked for at a second node, and how many of these it answered first; None where `hedge` was not asked for."""
+        return self._raw.hedge_statistics()
 
     def _item(self, value: bytes | None, status: int, life_ms: int) -> Item[T | None] | None:
         if status > FROM_LOADER and status != IS_NONE:

@@ -5,6 +5,7 @@
     options.py    what people write on the command line, as numbers
     asking.py     a client for one command, and what is common to those that ask
     items.py      get, set, delete
+    explaining.py   explain: what is known of one key
     cluster.py    a cluster as those who run it see it: every node asked for itself
     nodes.py      nodes: who is there, and how each is
     stats.py      stats

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from zmcache.cli.explaining import explain
 from zmcache.cli.files import check, schema
 from zmcache.cli.items import delete, get, set_
 from zmcache.cli.leaving import leave, rolling_restart
@@ -27,5 +28,5 @@ def main() -> None:
     """A distributed in-memory cache that fills itself."""
 
 
-for _command in (up, serve, check, schema, get, set_, delete, nodes, stats, ring, leave, rolling_restart):
+for _command in (up, serve, check, schema, get, set_, delete, explain, nodes, stats, ring, leave, rolling_restart):
     main.add_command(_command)

@@ -2,6 +2,7 @@
 
 client.py   the life of a client, and its topology
 group.py    what is asked for one group: asking.py, and bulk.py for many keys of one call
+hedging.py  gets that are asked of a second node when the first is late
 direct.py   gets and sets of threads past the loop
 route.py    which channel a key goes to
 """

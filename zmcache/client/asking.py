@@ -65,6 +65,8 @@ class Asking:
         missing, so that nothing is loaded. ``keeps``: who asks wants to hear when what is answered is no longer true.
         """
         self.name = name
+        self.on_gets: Callable[[Batch], None] | None = None
+        """Told of each batch of gets that is opened for single keys."""
         self._flags = FILLS * fills | KEEPS * keeps
         self._on_unreachable = on_unreachable
         self._route = route
@@ -96,6 +98,8 @@ class Asking:
                 if batch is None and len(self._open_gets) > 2 * len(self._route.mesh.by_index) + 8:
                     self._open_gets.clear()  # left over from members that are gone
                 batch = self._open_gets[channel] = channel.open_batch(self, GET, self.name, flags=self._flags)
+                if self.on_gets is not None:
+                    self.on_gets(batch)
             deadline_s = batch.opened_s + self._timeout_s
         else:
             batch, deadline_s = self._batch(channel, GET, timeout, attempt=0)
@@ -232,6 +236,8 @@ class Asking:
                 self, kind, self.name, flags=flags
             )
             batch_or_none.trace = trace
+            if kind == GET and self.on_gets is not None:
+                self.on_gets(batch_or_none)
         return batch_or_none, batch_or_none.opened_s + timeout_s
 
     # -- from the channel ------------------------------------------------------------------------------------------

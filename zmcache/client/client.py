@@ -56,6 +56,7 @@ class Client(Cache):
         make_transport: Callable[[], Transport],
         on_error: str = "raise",
         near: NearSettings | None = None,
+        hedge: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = chance.random,
     ) -> None:
@@ -68,6 +69,7 @@ class Client(Cache):
         self._connect_timeout_s = connect_timeout_s
         self._make_transport = make_transport
         self._near = near
+        self._hedge = hedge
         self._raws: list[ClientRaw] = []
         self._sessions: Sessions | None = None
         self._transport: Transport | None = None
@@ -127,8 +129,11 @@ class Client(Cache):
         assert self._route is not None
         assert self._wake is not None
         assert self._sessions is not None
-        near = self._near if self._route_kind == "owner" else None
-        raw = ClientRaw(name, self._route, self._timeout_s, self._wake.set, self._clear, self._sessions, near)
+        by_owner = self._route_kind == "owner"
+        raw = ClientRaw(
+            name, self._route, self._timeout_s, self._wake.set, self._clear, self._sessions,
+            near=self._near if by_owner else None, hedge=self._hedge if by_owner else 0.0,
+        )  # fmt: skip
         self._raws.append(raw)
         return raw
 
@@ -314,12 +319,13 @@ def make_client(
     limits: Limits | None = None,
     on_error: str = "raise",
     near: NearSettings | None = None,
+    hedge: float = 0.0,
     clock: Callable[[], float] = time.monotonic,
     random: Callable[[], float] = chance.random,
 ) -> Client:
     """A client that is not yet connected. ``addresses``: text for `parse_addresses`, or endpoints. Raises `ConfigError` for a wrong argument.
 
-    ``clock`` and ``random``: see `Client`.
+    ``hedge``: the share of gets that may be asked twice. ``clock`` and ``random``: see `Client`.
     """
     if route not in ("owner", "any"):
         raise ConfigError(f"expected route 'owner' or 'any', found {route!r}")
@@ -332,6 +338,7 @@ def make_client(
         make_transport=make_transport,
         on_error=on_error,
         near=near,
+        hedge=hedge,
         clock=clock,
         random=random,
     )

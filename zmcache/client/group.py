@@ -7,20 +7,25 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
+import msgspec
+
 from zmcache.cache.fences import Fences
 from zmcache.cache.lanes import get_in_lanes, in_lanes, keys_at_once, parts_of, patiently
-from zmcache.cache.raw import GetDirectly, NearStatistics, Told
+from zmcache.cache.raw import GetDirectly, HedgeStatistics, NearStatistics, Told
 from zmcache.cache.watching import Feed
 from zmcache.client.asking import Asking
 from zmcache.client.bulk import Flight, discard, found_in
 from zmcache.client.direct import DirectCalls
 from zmcache.client.following import Sessions
+from zmcache.client.hedging import HedgedAsking
 from zmcache.client.near import NearGets, NearSettings
 from zmcache.client.route import OwnerRoute, Route
 from zmcache.client.watching import Watching
-from zmcache.core.calls import Duration, many_keys
+from zmcache.core.calls import Duration, check_timeout, many_keys
+from zmcache.core.explained import Explanation
 from zmcache.core.wire import FILL, FROM_LOADER, GETS, IS_NONE, Change, check_key
-from zmcache.errors import ConfigError, DeadlineExceeded, MeshError, ZmcacheError
+from zmcache.errors import ConfigError, DeadlineExceeded, MeshError, PeerUnavailable, ZmcacheError
+from zmcache.peers.explanation import explanation_of
 
 _TEXT: Final = frozenset({str})
 
@@ -37,23 +42,28 @@ class ClientRaw:
         clear: Callable[[str, Duration | None], Awaitable[None]],
         sessions: Sessions,
         near: NearSettings | None = None,
+        hedge: float = 0.0,
     ) -> None:
-        """``on_unreachable`` is called when a node could not be reached: the ring may have changed. ``near``: keep copies here."""
+        """``on_unreachable`` is called when a node could not be reached: the ring may have changed. ``near``: keep copies here. ``hedge``: the
+        share of gets that may be asked of another node, too.
+        """
         self.name = name
         self.limits = route.mesh.limits
         self.timeout_s = timeout_s
         self.fences = Fences()
         self._keys_at_once = keys_at_once(self.limits)
         self._clear = clear
-        route = route.of(name)
+        self._route = route = route.of(name)
         self._by_owner = isinstance(route, OwnerRoute)
-        self._asking = Asking(name, route, timeout_s, on_unreachable)
+        self._hedged = HedgedAsking(name, route, timeout_s, on_unreachable, hedge) if hedge else None
+        self._asking = self._hedged or Asking(name, route, timeout_s, on_unreachable)
         # Apart: what is asked for by who makes it is not loaded, and so cannot be shared with who wants it loaded.
         self._peeking = Asking(name, route, timeout_s, on_unreachable, fills=True)
         self.get = self._asking.ask
         self.peek = self._peeking.ask
         self._direct = DirectCalls(name, route, timeout_s)
-        self.get_directly: GetDirectly | None = self._direct.get
+        # A thread that asks past the loop has nobody to notice that its answer is late.
+        self.get_directly: GetDirectly | None = None if hedge else self._direct.get
         self._watching = Watching(name, route, sessions, route.mesh.clock)
         sessions.add(name, self._watching)
         self.near: Callable[[str], bytes | None] | None = None
@@ -82,9 +92,23 @@ class ClientRaw:
         if self._near is not None:
             self._near.copies.drop_all()
 
+    async def explain(self, key: str, timeout: Duration | None) -> Explanation:
+        """See `Raw.explain`."""
+        mesh = self._route.mesh
+        if not mesh.ring:
+            raise PeerUnavailable("no node has answered yet")
+        deadline_s = mesh.clock() + (self.timeout_s if timeout is None else check_timeout(timeout))
+        explanation = await explanation_of(mesh, self.name, key, deadline_s, also=self._route.channel(key))
+        near = None if self._near is None else self._near.copies.look(key)
+        return msgspec.structs.replace(explanation, near=near)
+
     def near_statistics(self) -> NearStatistics | None:
         """What the copies here did; None where none are kept."""
         return None if self._near is None else self._near.copies.statistics()
+
+    def hedge_statistics(self) -> HedgeStatistics | None:
+        """See `Raw.hedge_statistics`."""
+        return None if self._hedged is None else self._hedged.statistics()
 
     async def aclose(self) -> None:
         """Watch nothing any more."""

@@ -21,6 +21,7 @@ from zmcache.client.following import Session, Sessions
 from zmcache.client.route import Route
 from zmcache.core.admission import Admission
 from zmcache.core.calls import Duration
+from zmcache.core.explained import NEAR, Kept
 from zmcache.core.store import Store
 from zmcache.core.wire import FOREVER, FROM_HOT, FROM_LOADER, FROM_OWNER, NOT_OWNER, OLD_FLAG, Answer, News
 from zmcache.errors import ZmcacheError
@@ -65,6 +66,16 @@ class Near:
         entry = self._cache.lookup(key, now_s)
         return None if entry is None else (value, FROM_HOT, max(1, round((entry[1] - now_s) * 1000)))
 
+    def look(self, key: str) -> Kept | None:
+        """What is here of ``key``, for who wonders: it counts as no use."""
+        now_s = self._clock()
+        entry = self._cache.peek(key, now_s)
+        if entry is None or now_s >= self._good_until_s[0]:
+            return None
+        value, ends_s, asked_ms = entry
+        left_s = ends_s - now_s
+        return Kept(where=NEAR, age_s=max(0.0, now_s - asked_ms / 1000), ttl_s=left_s, kept_s=left_s, size=len(value))
+
     def wants(self, key: str) -> bool:
         """Whether the answer to a get of ``key`` that begins now is to be kept: the owner is to be asked for news of it."""
         self._misses += 1
@@ -100,7 +111,8 @@ class Near:
             ends_s = math.inf if life_ms == FOREVER else now_s + life_ms / 1000
             # Its time counts from the question: the answer may have lain here while the process was suspended.
             assert isinstance(value, bytes)
-            if self._cache.set(key, value, min(ends_s, asked_s + self._ttl_s), now_s):
+            # No two copies are ever compared, so the place of the version is free.
+            if self._cache.set(key, value, min(ends_s, asked_s + self._ttl_s), now_s, int(asked_s * 1000)):
                 self._keep(session, key)
         told = self._cache.statistics()
         self._admission.learn(told.entries, told.evictions, told.hits, now_s)

@@ -18,7 +18,8 @@ from zmcache.errors import ConfigError
 _DURATIONS: Final = frozenset({"timeout", "connect_timeout", "busy_poll", "near_ttl"})
 _SIZES: Final = frozenset({"near"})
 _CHOICES: Final = {"route": ("owner", "any"), "on_error": ("raise", "miss")}
-_OPTIONS: Final = (*sorted(_DURATIONS), *_SIZES, *_CHOICES)
+_SHARES: Final = frozenset({"hedge"})
+_OPTIONS: Final = (*sorted(_DURATIONS), *_SIZES, *_SHARES, *_CHOICES)
 # What fits, with the zero behind it, into the sun_path of Linux (unix(7)).
 _PATH_BYTES: Final = 107
 
@@ -123,6 +124,11 @@ def _value(name: str, value: str) -> float | str:
             return parse_size(value)
         except ValueError as exc:
             raise ConfigError(f"{name}: {exc}") from None
+    if name in _SHARES:
+        try:
+            return value == "true" if value in ("true", "false") else float(value)
+        except ValueError:
+            raise ConfigError(f"{name}: expected true, false or a share from 0 to 1, found {value!r}") from None
     if value not in _CHOICES[name]:
         raise ConfigError(f"{name}: expected {' or '.join(_CHOICES[name])}, found {value!r}")
     return value

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from zmcache.core.recall import CLEARED
 from zmcache.core.store import Store
 from zmcache.core.timers import CallLater
 
@@ -22,7 +23,7 @@ def clear(store: Store, clock: Callable[[], float], call_later: CallLater, done:
         keys, after = store.visit(cursor, SLICE_KEYS)
         now_s = clock()
         for key in keys:
-            store.delete(key, now_s)
+            store.delete(key, now_s, CLEARED)
         if after is None or not len(store):
             done()
         else:

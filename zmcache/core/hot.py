@@ -38,7 +38,12 @@ class HotCache(Store):
             return
         least = self.first_to_go_for(key, value)
         if least is None or rate > self._popularity.rate(least, now_s):
-            self.set(key, value, now_s + life_s, now_s)
+            self.set(key, value, now_s + life_s, now_s, int(now_s * 1000))
+
+    def copied_s(self, key: str) -> float:
+        """When the copy of ``key`` was made."""
+        # No two copies are ever compared, so the place of the version is free.
+        return self.version_of(key) / 1000
 
     def read(self, key: str, now_s: float) -> Held | None:
         """`get`, and counted."""

@@ -54,6 +54,8 @@ FOLLOWING: Final = (
     31  # how many NEWS the asker has seen; answered with a NEWS of no keys, which says how many were sent
 )
 NEWS: Final = 32  # not asked for: what has become of keys that the receiver keeps copies of, or watches
+EXPLAIN: Final = 40  # what is known of this key there; nothing is changed by it
+EXPLAINED: Final = 44
 
 # Header flags.
 FORWARDED: Final = 1  # request: a peer asks on behalf of its own caller; never to be forwarded again
@@ -97,6 +99,7 @@ ONCE_ONLY: Final = frozenset({ADD, INCR, CAS})
 
 TTL_DEFAULT: Final = 0  # in ttls_ms: the group's own
 FOREVER: Final = -1  # in ttls_ms and lives_ms: does not expire
+UNKNOWN: Final = -1  # of an EXPLAINED, where nothing can be said
 
 MAX_DEADLINE_MS: Final = 24 * 3600 * 1000
 MAX_TTL_MS: Final = 100 * 365 * 24 * 3600 * 1000
@@ -170,7 +173,7 @@ class Set(NamedTuple):
 
 
 class Delete(NamedTuple):
-    """Delete many keys; USED has the same form."""
+    """Delete many keys; USED, WATCH, UNWATCH and EXPLAIN, which has one key, have the same form."""
 
     version: int
     kind: int
@@ -364,6 +367,31 @@ class Figures(NamedTuple):
     figures: list[float]
 
 
+class Explained(NamedTuple):
+    """The answer to EXPLAIN. ``group`` holds the id of the node that answers. A row for each thing that is there of the key: which it is
+    (`zmcache.core.explained`), how old, how long it is fresh, how long it is kept at all, its version (0: none) and the size of its value.
+    Then why the last get missed (`zmcache.core.recall`), how long ago, and how many microseconds the last load took.
+    """
+
+    version: int
+    kind: int
+    request_id: int
+    deadline_ms: int
+    revision: int
+    digest: int
+    flags: int
+    group: str
+    places: list[int]
+    ages_ms: list[int]
+    lives_ms: list[int]
+    kept_ms: list[int]
+    versions: list[int]
+    sizes: list[int]
+    missed: int
+    missed_ago_ms: int
+    took_us: int
+
+
 class Refusal(NamedTuple):
     """The whole request failed; ``code`` and ``message`` as in zmcache.errors."""
 
@@ -395,5 +423,5 @@ class Change(NamedTuple):
 
 
 Request: TypeAlias = Get | Set | Delete | Changes | Digests | Following | Cancel | Word | Query
-Reply: TypeAlias = Answer | News | Members | Figures | Refusal | Query
+Reply: TypeAlias = Answer | News | Members | Figures | Explained | Refusal | Query
 Message: TypeAlias = Request | Reply

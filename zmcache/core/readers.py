@@ -22,6 +22,8 @@ from zmcache.core.messages import (
     DIGESTS,
     DOUBT,
     DUE,
+    EXPLAIN,
+    EXPLAINED,
     FIGURES,
     FILL,
     FIRST_ERROR,
@@ -53,6 +55,7 @@ from zmcache.core.messages import (
     STATS,
     TOPOLOGY,
     TOUCH,
+    UNKNOWN,
     UNWATCH,
     USED,
     WATCH,
@@ -61,6 +64,7 @@ from zmcache.core.messages import (
     Changes,
     Delete,
     Digests,
+    Explained,
     Figures,
     Following,
     Get,
@@ -322,6 +326,25 @@ def _read_figures(fields: list[Any], limits: Limits) -> Figures:
     return Figures(*fields[: HEADER_FIELDS + 2])
 
 
+def _read_explain(fields: list[Any], limits: Limits) -> Delete:
+    if len(_keys(fields, limits)) != 1:
+        raise InvalidKey("one key is explained at a time")
+    return Delete(*fields[: HEADER_FIELDS + 1])
+
+
+def _read_explained(fields: list[Any], limits: Limits) -> Explained:
+    columns, scalars = fields[8:14], fields[14:17]
+    count = len(columns[0])
+    for column in columns:
+        if any(cell < UNKNOWN for cell in _numbers(column, count)):
+            raise ValueError
+    if count:
+        _tokens(fields[12], count)
+    if min(_numbers(scalars, 3)) < UNKNOWN:
+        raise ValueError
+    return Explained(*fields[: HEADER_FIELDS + 9])
+
+
 def _read_refusal(fields: list[Any], limits: Limits) -> Refusal:
     code, message = fields[8:10]
     if type(code) is not int or type(message) is not str or len(message) > MAX_TEXT:
@@ -344,5 +367,7 @@ READERS: Final[dict[int, Callable[[list[Any], Limits], Message]]] = {
     ANSWER: _read_answer,
     MEMBERS: _read_members,
     FIGURES: _read_figures,
+    EXPLAIN: _read_explain,
+    EXPLAINED: _read_explained,
     REFUSAL: _read_refusal,
 }

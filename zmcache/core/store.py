@@ -25,6 +25,7 @@ from zmcache.core.charge import charge_of
 from zmcache.core.eviction import entry_overhead, make_policy
 from zmcache.core.expiry import ExpiryWheel
 from zmcache.core.marks import Held
+from zmcache.core.recall import DELETED, EVICTED, EXPIRED
 from zmcache.core.slots import SHARDS, Slots
 
 _EXPIRES_PAGE: Final = array("d", bytes(8 * 4096))
@@ -66,7 +67,7 @@ class Store:
     __slots__ = (
         "_budget_bytes", "_entries", "_entry_limit_bytes", "_evictions", "_expirations", "_expires", "_hits", "_item_share",
         "_misses", "_mortal", "_overhead", "_policy", "_refused", "_shards", "_slots", "_touched", "_used", "_used_bytes", "_values",
-        "_versions", "_wheel", "on_ended",
+        "_versions", "_wheel", "on_ended", "on_gone",
     )  # fmt: skip
 
     def __init__(self, budget_bytes: int, policy: str, item_share: float = 1.0) -> None:
@@ -84,6 +85,8 @@ class Store:
         self._used: set[int] | None = None  # slots that were read lately, where somebody wants to know
         self.on_ended: Callable[[str, int], None] | None = None
         """Told the key and the version of each entry whose time is over."""
+        self.on_gone: Callable[[str, int], None] | None = None
+        """Told the key of each entry that goes, and why (`zmcache.core.recall`)."""
         self._entries = self._mortal = self._used_bytes = 0  # _mortal: entries that end some day
         self._hits = self._misses = self._evictions = self._expirations = self._refused = 0
 
@@ -227,7 +230,7 @@ class Store:
             self._refused += 1
             return False
         if not expires_at_s > now_s:
-            self.delete(key, now_s)
+            self.delete(key, now_s, EXPIRED)
             return True
         if self._touched:
             self._tell_policy()
@@ -281,12 +284,14 @@ class Store:
         self._tell_policy()
         return self._slots.key_of(self._policy.victim())
 
-    def delete(self, key: str, now_s: float) -> bool:
-        """Remove an entry; whether it was there and had not expired."""
+    def delete(self, key: str, now_s: float, why: int = DELETED) -> bool:
+        """Remove an entry; whether it was there and had not expired. ``why``: for `on_gone`."""
         slot = self._slots.find(key)
         if slot is None:
             return False
         alive = self._expires[slot] > now_s
+        if self.on_gone is not None:
+            self.on_gone(key, why)
         self._remove(key, slot)
         return alive
 
@@ -375,12 +380,16 @@ class Store:
     def _expire(self, key: str, slot: int) -> None:
         if self.on_ended is not None:
             self.on_ended(key, self._versions[slot])
+        if self.on_gone is not None:
+            self.on_gone(key, EXPIRED)
         self._remove(key, slot)
         self._expirations += 1
 
     def _evict(self) -> None:
         slot = self._policy.victim()
         key = self._slots.key_of(slot)
+        if self.on_gone is not None:
+            self.on_gone(key, EVICTED)
         self._release(key, slot)
         self._policy.evicted(slot, hash(key))
         self._evictions += 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+from zmcache.core.recall import MOVED
 from zmcache.core.store import Store
 from zmcache.core.timers import CallLater, Timer
 
@@ -82,7 +83,7 @@ class Sweep:
         now_s, (_, was_kept) = self._clock(), plan
         for key in keys:
             if not self._is_kept(key) and not was_kept(key):
-                self.removed += self._store.delete(key, now_s)
+                self.removed += self._store.delete(key, now_s, MOVED)
         if after is not None:
             self._timer = self._call_later(PAUSE_S, lambda: self._slice(plan, after))
             return

@@ -10,7 +10,7 @@ in each is checked by `zmcache.core.readers`; both are to be had from here.
     DELETE   keys
     ADD, TOUCH, INCR, CAS, GETS, FILL, PUT, RELEASE, COPY, OFFER
              keys, values, ttls_ms, tokens, stale_ms, error_ms, took_ms, trace, fresh_ms, value_flags
-    USED, WATCH, UNWATCH     keys
+    USED, WATCH, UNWATCH, EXPLAIN     keys
     FOLLOWING  incarnation, seen
     NEWS     incarnation, number, keys, values, lives_ms, versions, value_flags, skipped
     DIGESTS  digests, sender
@@ -20,6 +20,7 @@ in each is checked by `zmcache.core.readers`; both are to be had from here.
     ANSWER   positions, statuses, values, lives_ms, value_flags, versions
     MEMBERS  node_ids, endpoints, weights, zones, states
     FIGURES  names, figures
+    EXPLAINED  places, ages_ms, lives_ms, kept_ms, versions, sizes, missed, missed_ago_ms, took_us
     PONG     the header alone
     REFUSAL  code, message
 
@@ -58,6 +59,8 @@ from zmcache.core.messages import (
     DONE,
     DOUBT,
     DUE,
+    EXPLAIN,
+    EXPLAINED,
     FIGURES,
     FILL,
     FILLING,
@@ -110,6 +113,7 @@ from zmcache.core.messages import (
     TOPOLOGY,
     TOUCH,
     TTL_DEFAULT,
+    UNKNOWN,
     UNWATCH,
     USED,
     VERSION,
@@ -121,6 +125,7 @@ from zmcache.core.messages import (
     Changes,
     Delete,
     Digests,
+    Explained,
     Figures,
     Following,
     Get,
@@ -154,6 +159,8 @@ __all__ = [
     "DONE",
     "DOUBT",
     "DUE",
+    "EXPLAIN",
+    "EXPLAINED",
     "FIGURES",
     "FILL",
     "FILLING",
@@ -205,6 +212,7 @@ __all__ = [
     "TOPOLOGY",
     "TOUCH",
     "TTL_DEFAULT",
+    "UNKNOWN",
     "UNWATCH",
     "USED",
     "VERSION",
@@ -216,6 +224,7 @@ __all__ = [
     "Changes",
     "Delete",
     "Digests",
+    "Explained",
     "Figures",
     "Following",
     "Get",

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Final, Protocol, TypeAlias
 
 from zmcache.core import wire
+from zmcache.core.explained import explained
 from zmcache.core.flight import failure
 from zmcache.core.marks import Held, all_plain
 from zmcache.core.ring import Epoch
@@ -34,7 +35,7 @@ _HEADER_BYTES: Final = 1024  # a generous guess of what an answer holds besides 
 _Request: TypeAlias = wire.Get | wire.Set | wire.Delete | wire.Changes
 # Whether the node serves or not. Between nodes: who joins is filled, who leaves answers for what it hands over. And how it is, for who wonders.
 _AT_ANY_TIME: Final = frozenset(
-    {wire.PING, wire.COPY, wire.OFFER, wire.DIGESTS, wire.DOUBT, wire.HANDED, wire.USED, wire.STATS}
+    {wire.PING, wire.COPY, wire.OFFER, wire.DIGESTS, wire.DOUBT, wire.HANDED, wire.USED, wire.STATS, wire.EXPLAIN}
 )
 
 # What a node answers that is cut off from the others: a question for what it holds, and who has nobody else.
@@ -50,6 +51,10 @@ class Desk(Protocol):
     @property
     def epoch(self) -> Epoch:
         """That of the ring in use."""
+
+    @property
+    def node_id(self) -> str:
+        """Its own."""
 
     @property
     def is_away(self) -> bool:
@@ -144,6 +149,8 @@ class Dispatcher:
             group = self._known_group(peer, request)
             if group is not None:
                 group.note_used(request.keys)
+        elif request.kind == wire.EXPLAIN and isinstance(request, wire.Delete):
+            self._explain(peer, request)
         elif request.kind in (wire.WATCH, wire.UNWATCH) and isinstance(request, wire.Delete):
             self._watch(peer, request)
         elif isinstance(request, wire.Following):
@@ -199,6 +206,12 @@ class Dispatcher:
             self._refuse(peer, request.request_id, Busy("too many connections follow this node"))
         else:
             self._send(peer, frame)
+
+    def _explain(self, peer: bytes, request: wire.Delete) -> None:
+        group = self._known_group(peer, request)
+        if group is not None:
+            header = wire.header(wire.EXPLAINED, request.request_id, self._desk.epoch, group=self._desk.node_id)
+            self._answer(peer, explained(header, group.explaining.look(request.keys[0])))
 
     def _compare(self, peer: bytes, request: wire.Digests) -> None:
         if self._known_group(peer, request) is None:

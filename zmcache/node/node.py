@@ -431,6 +431,11 @@ class Node:
         return self._mesh.ring.epoch
 
     @property
+    def node_id(self) -> str:
+        """See `zmcache.node.dispatch.Desk`."""
+        return self.member.node_id
+
+    @property
     def is_away(self) -> bool:
         """See `zmcache.node.dispatch.Desk`."""
         return self._away is not None and self._away.is_away

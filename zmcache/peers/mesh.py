@@ -134,9 +134,10 @@ class Mesh:
         now_s = self.clock()
         for channel in self._all_channels():
             if channel.is_late:
-                look_elsewhere(channel, now_s, self._other_holder)
+                look_elsewhere(channel, now_s, self.other_holder)
 
-    def _other_holder(self, group: str, key: str, slow: Channel) -> Channel | None:
+    def other_holder(self, group: str, key: str, slow: Channel) -> Channel | None:
+        """Who holds a copy of ``key`` and is not slow, but for ``slow``; None: there is none."""
         copies = self.copies.get(group, 1)
         for member in self.ring.owners(key, copies) if copies > 1 else ():
             channel = self.channel_of(member.node_id)

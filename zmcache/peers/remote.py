@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from zmcache.copying import NOBODY, Receivers
+from zmcache.core.explained import Explanation
 from zmcache.core.flight import Outcome, Waiter, failure
 from zmcache.core.ring import LEAVING, Member, Ring
 from zmcache.core.wire import (
@@ -34,6 +35,7 @@ from zmcache.errors import PeerUnavailable, ZmcacheError, from_code
 from zmcache.peers.background import Background
 from zmcache.peers.batch import Batch, undone
 from zmcache.peers.channel import Channel
+from zmcache.peers.explanation import explanation_of
 from zmcache.peers.health import State
 from zmcache.peers.mesh import ATTEMPTS, Mesh
 
@@ -250,6 +252,10 @@ class RemotePeers:
         """See `zmcache.group.Peers`."""
         flags = FORWARDED | FILLS if change.kind == GET else FORWARDED
         return self._ask_owner(_Errand(group, change, deadline_s, on_answer, trace, flags))
+
+    async def explain(self, group: str, key: str, deadline_s: float) -> Explanation:
+        """See `zmcache.peering.Peers`."""
+        return await explanation_of(self._mesh, group, key, deadline_s, self_id=self._self_id)
 
     def give_up(self, asked: object) -> None:
         """See `zmcache.group.Peers`."""

@@ -36,6 +36,7 @@ def connect(
     busy_poll: float | None = None,
     near: int | str | None = None,
     near_ttl: Duration | None = None,
+    hedge: bool | float | None = None,
     limits: Limits | None = None,
 ) -> SyncCache:
     return SyncCache(
@@ -48,6 +49,7 @@ def connect(
             busy_poll=busy_poll,
             near=near,
             near_ttl=near_ttl,
+            hedge=hedge,
             limits=limits,
         )
     )

@@ -11,10 +11,11 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar, overload
 
 from zmcache.cache import CacheGroup
 from zmcache.cache.making import DEFAULT_LEASE_S, making
-from zmcache.cache.raw import NearStatistics, Row
+from zmcache.cache.raw import HedgeStatistics, NearStatistics, Row
 from zmcache.cache.watching import Update
 from zmcache.codecs import Undecodable, serves_threads
 from zmcache.core.calls import UNSET, Duration, Item, Ttl, many_keys, ttl_to_ms
+from zmcache.core.explained import Explanation
 from zmcache.core.keys import Keys
 from zmcache.core.wire import FROM_LOADER, IS_NONE, SET, Change
 from zmcache.errors import LifecycleError, MeshError, RequestError
@@ -112,8 +113,14 @@ class SyncGroup(Generic[T]):
             with contextlib.suppress(LifecycleError, RuntimeError):
                 self._bridge.run(updates.aclose)
 
+    def explain(self, key: str, *, timeout: Duration | None = None) -> Explanation:
+        return self._bridge.run(self._group.explain, key, timeout=timeout)
+
     def near_statistics(self) -> NearStatistics | None:
         return self._group.near_statistics()
+
+    def hedge_statistics(self) -> HedgeStatistics | None:
+        return self._group.hedge_statistics()
 
     def set(self, key: str, value: T | None, *, ttl: Ttl = UNSET, timeout: Duration | None = None) -> None:
         raw = self._raw
