@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
@@ -22,11 +22,12 @@ from zmcache.core.clearing import clear
 from zmcache.core.flight import Flights, Outcome
 from zmcache.core.hot import HotCache
 from zmcache.core.lives import Lives
-from zmcache.core.marks import Held
+from zmcache.core.marks import Held, Marked
 from zmcache.core.moving import moves
 from zmcache.core.settings import GroupSettings
 from zmcache.core.store import Store
 from zmcache.core.sweep import Sweep
+from zmcache.core.tagging import Tagging
 from zmcache.core.tidying import tidy
 from zmcache.core.versions import Versions
 from zmcache.core.wire import (
@@ -34,12 +35,14 @@ from zmcache.core.wire import (
     DELETE,
     DONE,
     KEPT,
+    LOST,
     OFFER,
     PUT,
     RELEASE,
     Change,
     Limits,
 )
+from zmcache.errors import RequestError
 from zmcache.leasing import Leasing
 from zmcache.peering import Peers
 
@@ -80,7 +83,8 @@ class HeldGroup:
         self._asks = Flights()
         self._sweep = Sweep(self._store, self._stays, self._loop.call_later, clock, self._sweep_again)
         self._versions = versions or Versions(name, time.time(), time.monotonic)
-        self._changing = Changing(name, self._store, self._lives, self._versions, clock)
+        self.tagging = Tagging(self._store)
+        self._changing = Changing(name, self._store, self._lives, self._versions, self.tagging, clock)
         self._audience: Audience | None = None
         self._copying = Copying(
             name,
@@ -96,6 +100,7 @@ class HeldGroup:
             self._changing.remember_ended()
         self._leasing = Leasing(
             self,
+            self._versions.next,
             beta=settings.refresh_beta,
             max_leases=settings.max_queued,
             random=random,
@@ -146,11 +151,18 @@ class HeldGroup:
         """For leases: what is held here of ``key`` now, and until when."""
         return self._store.lookup(key, self._clock())
 
+    def hides(self, key: str, mark: Marked) -> bool:
+        """For leases: whether what is held is to be taken for nothing, by its tags."""
+        return self.tagging.hides(key, mark)
+
     def keep(self, change: Change) -> Outcome:
         """For leases: store what a caller has made."""
         # No load that began before may store its result over it, and no hot copy stays; its own lease has ended.
         self.fence(change.key)
-        return self._changing.keep(change)
+        # Made of what was there when the lease was granted, and a lease's token is the version of that moment.
+        if self.tagging.is_old(change.tags, change.token):
+            return Outcome(None, LOST, 0.0)
+        return self._changing.keep(change._replace(stamp=change.token))
 
     def _take_copy(self, copy: Change) -> Outcome:
         outcome = self._changing.take_copy(copy)
@@ -222,6 +234,21 @@ class HeldGroup:
             done = partial(_both, self._audience.cleared, done)
         clear(self._hot, self._clock, self._loop.call_later, lambda: None)
         clear(self._store, self._clock, self._loop.call_later, done)
+
+    def moment(self) -> int:
+        """A version newer than all that was written here until now."""
+        return self._versions.next()
+
+    def invalidate(self, tags: Iterable[str], versions: Iterable[int]) -> None:
+        """What has one of these tags, and is no newer than that tag's version, is old from now on. Raises `RequestError` for a version that no
+        clock can have given.
+        """
+        rows = list(zip(tags, versions, strict=True))
+        if not all(self._versions.is_believable(version) for _, version in rows):
+            raise RequestError("tags are invalidated at a version far ahead of this node's clock")
+        for tag, version in rows:
+            self._versions.seen(version)
+            self.tagging.generations.raise_to(tag, version)
 
     # -- the ring moves, and what is regular ------------------------------------------------------------------------
 

@@ -18,7 +18,6 @@ took d to make is worth making anew when ``now - d * beta * ln(random) >= end``,
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -56,8 +55,11 @@ class Values(Protocol):
     def lookup(self, key: str) -> tuple[Held, float] | None:
         """What is held of a key now, and until when."""
 
+    def hides(self, key: str, mark: Marked) -> bool:
+        """Whether that is to be taken for nothing, by its tags."""
+
     def keep(self, change: Change) -> Outcome:
-        """Store what a PUT brings."""
+        """Store what a PUT brings. `LOST`: it is old already, by its tags."""
 
 
 class Waiting:
@@ -92,6 +94,7 @@ class Leasing:
     def __init__(
         self,
         values: Values,
+        new_token: Callable[[], int],
         *,
         beta: float,
         max_leases: int,
@@ -100,7 +103,9 @@ class Leasing:
         loop_time: Callable[[], float],
         call_later: CallLater,
     ) -> None:
-        """``clock`` is that of the store, ``loop_time`` that of ``call_later`` and of deadlines."""
+        """``new_token``: a version, so that it tells when the lease was granted. ``clock`` is that of the store, ``loop_time`` that of
+        ``call_later`` and of deadlines.
+        """
         self._values = values
         self._beta = beta
         self._max_leases = max_leases
@@ -109,8 +114,7 @@ class Leasing:
         self._loop_time = loop_time
         self._call_later = call_later
         # None is 0, and none is likely to equal another node's, or one of this node's before it was started anew.
-        tokens = itertools.count((int(random() * (1 << 53)) << 9) + 1)
-        self._leases: Leases[Waiting] = Leases(tokens.__next__)
+        self._leases: Leases[Waiting] = Leases(new_token)
         self._timers: dict[str, Timer] = {}
         self._closed = False
         self._purge_again_s = -math.inf
@@ -123,7 +127,7 @@ class Leasing:
 
     def of_mark(self, key: str, mark: Marked, now_s: float, *, hot: bool, fills: bool) -> Outcome | None:
         """What a mark comes to for who asks now; None: as if nothing were there. ``fills``: the asker can make it anew."""
-        value, fresh_until_s, stale_until_s, took_s = mark
+        value, fresh_until_s, stale_until_s, took_s, *_ = mark
         if now_s < fresh_until_s:
             if fills and not hot and self.is_due(fresh_until_s, took_s, now_s) and not self._leases.of(key, now_s):
                 return Outcome(value, DUE, fresh_until_s)
@@ -156,6 +160,9 @@ class Leasing:
         if entry is not None and entry[0] is not ABSENT:
             held, expires_at_s = entry
             mark = Marked(held, expires_at_s) if isinstance(held, bytes) else read_mark(held, expires_at_s)
+            if mark.tags and self._values.hides(key, mark):
+                mark = None
+        if mark is not None:
             outcome = self.of_mark(key, mark, now_s, hot=False, fills=True)
             if outcome is not None and outcome.status != DUE and not _is_unwanted(mark, waiting.change):
                 waiting.waiter(outcome)
@@ -239,6 +246,10 @@ class Leasing:
             return Outcome(None, LOST, 0.0)
         kept = self._values.keep(change)
         if kept.error is not None:
+            self._again(change.key)
+            return kept
+        if kept.status == LOST:
+            self.overtaken += 1
             self._again(change.key)
             return kept
         status = IS_NONE if change.value is None else FROM_LOADER

@@ -38,6 +38,7 @@ class Entrance:
     change_many: Callable[[Sequence[Change], Duration | None], Awaitable[list[Told | ZmcacheError]]]
     post: Callable[[Change], None]
     clear: Callable[[Duration | None], Awaitable[None]]
+    invalidate_tags: Callable[[Sequence[str], Duration | None], Awaitable[None]]
 
     def __init__(self, name: str, limits: Limits, timeout_s: float) -> None:
         self.name = name
@@ -55,6 +56,7 @@ class Entrance:
         raw.fences = self.fences
         self.get, self.peek, self.get_many = raw.get, raw.peek, raw.get_many
         self.change, self.change_many, self.clear = raw.change, raw.change_many, raw.clear
+        self.invalidate_tags = raw.invalidate_tags
         self.forgo, self.post = raw.forgo, raw.post
         self.get_directly, self.set_directly = raw.get_directly, raw.set_directly
         self.near, self.watch = raw.near, raw.watch
@@ -76,7 +78,9 @@ class Entrance:
 
         self.get_directly = self.set_directly = self.near = None
         self.watch = refuse_watch
-        self.get = self.peek = self.get_many = self.change = self.change_many = self.clear = refuse
+        self.get = self.peek = self.get_many = self.change = self.change_many = self.clear = self.invalidate_tags = (
+            refuse
+        )
 
 
 def _nothing(*_: object) -> None:

@@ -30,6 +30,7 @@ from zmcache.peers.building import build_ring
 from zmcache.peers.channel import Channel, State
 from zmcache.peers.mesh import Mesh
 from zmcache.peers.pulse import BEAT_S
+from zmcache.peers.telling import invalidate
 from zmcache.transport.base import Transport
 
 # A cluster that changes may answer with a new epoch many times a second; one question in this time is enough to follow it.
@@ -128,7 +129,9 @@ class Client(Cache):
         assert self._wake is not None
         assert self._sessions is not None
         near = self._near if self._route_kind == "owner" else None
-        raw = ClientRaw(name, self._route, self._timeout_s, self._wake.set, self._clear, self._sessions, near)
+        raw = ClientRaw(
+            name, self._route, self._timeout_s, self._wake.set, self._clear, self._invalidate, self._sessions, near
+        )
         self._raws.append(raw)
         return raw
 
@@ -144,6 +147,13 @@ class Client(Cache):
                 raise answer
             if answer.kind != PONG:
                 raise ProtocolError(f"asked to clear, got kind {answer.kind}")
+
+    async def _invalidate(self, group: str, tags: Sequence[str], timeout: Duration | None) -> None:
+        mesh = self._ready()
+        if not mesh.ring:
+            raise PeerUnavailable("no node has answered yet")
+        until_s = mesh.clock() + (self._timeout_s if timeout is None else check_timeout(timeout))
+        await invalidate(mesh.channels(), group, tags, until_s, mesh.clock)
 
     async def topology(self, *, timeout: Duration | None = None) -> Topology:
         """Ask a node who is in the cluster. Raises `PeerUnavailable` when none answers."""

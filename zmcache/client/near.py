@@ -267,3 +267,8 @@ class NearGets:
         self._keeping.fence(key)
         self._keeping_peeks.fence(key)
         self.copies.forget(key)
+
+    def fence_all(self) -> None:
+        """Tags were invalidated: nobody who asks from now on shares what is under way. Of copies that have them the owners tell."""
+        self._keeping.fence_all()
+        self._keeping_peeks.fence_all()

@@ -54,6 +54,9 @@ FOLLOWING: Final = (
     31  # how many NEWS the asker has seen; answered with a NEWS of no keys, which says how many were sent
 )
 NEWS: Final = 32  # not asked for: what has become of keys that the receiver keeps copies of, or watches
+INVALIDATE: Final = 41  # what has these tags is old, if it is no newer than these versions
+GENERATIONS: Final = 42  # digests of what the sender knows of tags: what does the receiver know more? Answered by INVALIDATE, or PONG: nothing
+MOMENT: Final = 43  # which version would a set have now? Answered in kind
 
 # Header flags.
 FORWARDED: Final = 1  # request: a peer asks on behalf of its own caller; never to be forwarded again
@@ -90,6 +93,9 @@ FIRST_ERROR: Final = 32
 
 NONE_FLAG: Final = 1  # in value_flags
 GONE_FLAG: Final = 2  # in the flags of a COPY and of a NEWS: the key was deleted at this version
+TAGS_FLAG: Final = (
+    8  # in the flags of an ANSWER: the value has tags, which are not told, so that nobody else may keep it
+)
 OLD_FLAG: Final = 4  # in the flags of a NEWS: what the receiver keeps of the key is old; the new value is not told
 
 # Kinds whose doing twice is not the same as once: they are not asked again when they may have been delivered.
@@ -152,7 +158,7 @@ class Get(NamedTuple):
 
 
 class Set(NamedTuple):
-    """Store many values. A ttl is in ms, `TTL_DEFAULT` or `FOREVER`. A value flag of `NONE_FLAG`: the value is None."""
+    """Store many values. A ttl is in ms, `TTL_DEFAULT` or `FOREVER`. A value flag of `NONE_FLAG`: the value is None. ``tags``: as in `Changes`."""
 
     version: int
     kind: int
@@ -167,6 +173,7 @@ class Set(NamedTuple):
     ttls_ms: list[int]
     value_flags: list[int] | None = None
     versions: list[int] | None = None
+    tags: list[str] | None = None
 
 
 class Delete(NamedTuple):
@@ -191,7 +198,7 @@ class Changes(NamedTuple):
     is how long beyond its life the value may be given while it is made anew, ``error_ms`` the same for when that fails, and ``took_ms`` how
     long it took to make. Of a COPY and an OFFER the tokens are versions; of a COPY ``ttls_ms`` is how long it is kept at all,
     ``fresh_ms`` (None: as long) how long it is fresh, ``stale_ms`` how long it may be given from now on while it is made anew, and a flag
-    may say that the key is gone.
+    may say that the key is gone. ``tags`` are each key's as one text (`zmcache.core.tags`); with them a COPY has ``stamps``.
     """
 
     version: int
@@ -212,11 +219,29 @@ class Changes(NamedTuple):
     trace: str | None = None
     fresh_ms: list[int] | None = None
     value_flags: list[int] | None = None
+    tags: list[str] | None = None
+    stamps: list[int] | None = None
+
+
+class Invalidate(NamedTuple):
+    """What has one of these tags, and is no newer than that tag's version, is old; so is all with any tag that is no newer than ``floor``."""
+
+    version: int
+    kind: int
+    request_id: int
+    deadline_ms: int
+    revision: int
+    digest: int
+    flags: int
+    group: str
+    tags: list[str]
+    versions: list[int]
+    floor: int
 
 
 class Digests(NamedTuple):
     """What sender and receiver are both to hold, by bucket of the keys' hashes: a digest of keys and versions in each. The answer has a position
-    for each bucket. ``sender`` is a node id.
+    for each bucket. ``sender`` is a node id. Of GENERATIONS the digests are of tags, by bucket, or one of them all.
     """
 
     version: int
@@ -261,7 +286,9 @@ class Cancel(NamedTuple):
 
 
 class Word(NamedTuple):
-    """DOUBT or HANDED, answered with PONG. The group is the sender's node id. ``number``: of the doubt; of a HANDED that nobody asked for 0."""
+    """DOUBT or HANDED, answered with PONG. The group is the sender's node id. ``number``: of the doubt; of a HANDED that nobody asked for 0.
+    Or MOMENT: of the answer the version.
+    """
 
     version: int
     kind: int
@@ -392,8 +419,10 @@ class Change(NamedTuple):
     took_ms: int = 0
     fresh_ms: int = FOREVER
     flags: int = 0
+    tags: str = ""
+    stamp: int = 0
 
 
-Request: TypeAlias = Get | Set | Delete | Changes | Digests | Following | Cancel | Word | Query
-Reply: TypeAlias = Answer | News | Members | Figures | Refusal | Query
+Request: TypeAlias = Get | Set | Delete | Changes | Invalidate | Digests | Following | Cancel | Word | Query
+Reply: TypeAlias = Answer | News | Members | Figures | Refusal | Invalidate | Word | Query
 Message: TypeAlias = Request | Reply

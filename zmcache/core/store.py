@@ -290,6 +290,12 @@ class Store:
         self._remove(key, slot)
         return alive
 
+    def end(self, key: str) -> None:
+        """Its time is over: as an expiry."""
+        slot = self._slots.find(key)
+        if slot is not None:
+            self._expire(key, slot)
+
     def shorten(self, key: str, expires_at_s: float) -> None:
         """Let the entry of ``key``, if there is one, end at that time at the latest."""
         slot = self._slots.find(key)

@@ -150,6 +150,8 @@ class Dispatcher:
             self._following(peer, request)
         elif isinstance(request, (wire.Set, wire.Delete, wire.Changes)):
             self._change(peer, request)
+        elif request.kind in (wire.MOMENT, wire.INVALIDATE, wire.GENERATIONS):
+            self._of_tags(peer, request)
         elif isinstance(request, wire.Digests):
             self._compare(peer, request)
         elif request.kind == wire.PING:
@@ -173,6 +175,24 @@ class Dispatcher:
             self._refuse(peer, request.request_id, RequestError("this node is part of a program, which has to stop it"))
             return
         self._answer(peer, wire.Query(*wire.header(wire.PONG, request.request_id, self._desk.epoch)))
+
+    def _of_tags(self, peer: bytes, request: wire.Message) -> None:
+        group = self._known_group(peer, request)
+        if group is None:
+            return
+        if request.kind == wire.MOMENT:
+            self._answer(
+                peer, wire.Word(*wire.header(wire.MOMENT, request.request_id, self._desk.epoch), group.moment())
+            )
+        elif isinstance(request, wire.Invalidate):
+            try:
+                group.invalidate(request.tags, request.versions)
+            except RequestError as error:
+                self._refuse(peer, request.request_id, error)
+                return
+            # First, on the same connection: so who is told that it is done gives no copy any more.
+            self._followers.flush()
+            self._answer(peer, wire.Query(*wire.header(wire.PONG, request.request_id, self._desk.epoch)))
 
     def _watch(self, peer: bytes, request: wire.Delete) -> None:
         group = self._known_group(peer, request)
@@ -300,6 +320,9 @@ class Dispatcher:
             if held is not None:
                 known = group.found(get.keys[at], held, expiries[at], now_s, hot=at in hot, fills=fills)
             if known is not None:
+                if get.flags & wire.KEEPS and known.has_tags:
+                    # Whoever asks to be told is told when these are invalidated, too, and may keep it.
+                    known = known._replace(has_tags=False)
                 found.append((at, known))
             else:
                 missing.append(at)
@@ -429,6 +452,9 @@ class Dispatcher:
             # What was found at the beginning of this turn may have ended by now.
             lives_ms([max(outcome.expires_at_s, now_s) for _, outcome in rows], now_s),
             [outcome.token for _, outcome in rows] if any(outcome.token for _, outcome in rows) else None,
+            [wire.TAGS_FLAG * outcome.has_tags for _, outcome in rows]
+            if any(outcome.has_tags for _, outcome in rows)
+            else None,
         )
 
     def _send_rows(
@@ -440,6 +466,7 @@ class Dispatcher:
         values: Values,
         lives: list[int],
         tokens: list[int] | None = None,
+        value_flags: list[int] | None = None,
     ) -> None:
         """One answer, or as many as keep each within the message limit. ``positions`` are None where every key was found."""
         epoch = self._desk.epoch
@@ -450,9 +477,9 @@ class Dispatcher:
                 flags = wire.NOT_OWNER
         header = wire.header(wire.ANSWER, request.request_id, epoch, flags=flags)
         if len(values) <= self._rows_that_fit or rows_bytes(values, all_found=positions is None) <= self._room:
-            self._answer(peer, wire.Answer(*header, positions, statuses, list(values), lives, None, tokens))
+            self._answer(peer, wire.Answer(*header, positions, statuses, list(values), lives, value_flags, tokens))
             return
         at = positions if positions is not None else range(len(values))
         for part in parts(values, self._room):
             rows = list(at[part]), statuses[part], list(values[part]), lives[part]
-            self._answer(peer, wire.Answer(*header, *rows, None, tokens and tokens[part]))
+            self._answer(peer, wire.Answer(*header, *rows, value_flags and value_flags[part], tokens and tokens[part]))

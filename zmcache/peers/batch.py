@@ -100,7 +100,7 @@ class Batch:
     def add_change(self, change: wire.Change, sink: object, deadline_s: float) -> None:
         """One more request of another kind."""
         self.changes.append(change)
-        self.bytes += len(change.value or b"") + 4 * len(change.key) + wire.ROW_OVERHEAD_BYTES
+        self.bytes += len(change.value or b"") + 4 * (len(change.key) + len(change.tags)) + wire.ROW_OVERHEAD_BYTES
         self.add(change.key, sink, deadline_s)
         limits = self.channel.limits
         if self.bytes + limits.value_bytes + 4 * limits.key_bytes > limits.message_bytes:
@@ -175,10 +175,11 @@ class Batch:
             return wire.encode(wire.Delete(*header, self.keys))
         changes = self.changes
         ttls_ms = [change.ttl_ms for change in changes]
+        tags = tags_of(changes)
         if self.kind == wire.SET:
             values = [change.value or b"" for change in changes]
             flags = [wire.NONE_FLAG * (change.value is None) for change in changes]
-            return wire.encode(wire.Set(*header, self.keys, values, ttls_ms, flags if any(flags) else None))
+            return wire.encode(wire.Set(*header, self.keys, values, ttls_ms, flags if any(flags) else None, None, tags))
         if self.kind == wire.COPY:
             return wire.encode(copies_message(header, changes))
         times = (None, None, None)
@@ -186,15 +187,29 @@ class Batch:
             times = tuple(map(list, zip(*[(c.stale_ms, c.error_ms, c.took_ms) for c in changes], strict=True)))  # type: ignore[assignment]
         return wire.encode(
             wire.Changes(
-                *header, self.keys, [c.value for c in changes], ttls_ms, [c.token for c in changes], *times, self.trace
+                *header,
+                self.keys,
+                [c.value for c in changes],
+                ttls_ms,
+                [c.token for c in changes],
+                *times,
+                self.trace,
+                tags=tags,
             )
         )
+
+
+def tags_of(changes: list[wire.Change]) -> list[str] | None:
+    """The column; None where none of them has any."""
+    tags = [change.tags for change in changes]
+    return tags if any(tags) else None
 
 
 def copies_message(header: wire.Header, copies: list[wire.Change]) -> wire.Changes:
     """A COPY of so many keys; columns that none of them needs are left out."""
     stale_ms, took_ms = [copy.stale_ms for copy in copies], [copy.took_ms for copy in copies]
     fresh_ms, flags = [copy.fresh_ms for copy in copies], [copy.flags for copy in copies]
+    tags = tags_of(copies)
     return wire.Changes(
         *header,
         [copy.key for copy in copies],
@@ -207,6 +222,8 @@ def copies_message(header: wire.Header, copies: list[wire.Change]) -> wire.Chang
         None,
         fresh_ms if any(fresh != wire.FOREVER for fresh in fresh_ms) else None,
         flags if any(flags) else None,
+        tags,
+        None if tags is None else [copy.stamp for copy in copies],
     )
 
 

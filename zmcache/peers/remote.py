@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from zmcache.copying import NOBODY, Receivers
@@ -27,6 +27,7 @@ from zmcache.core.wire import (
     NO_SUCH_KEY,
     PEEK,
     RELEASE,
+    TAGS_FLAG,
     Answer,
     Change,
 )
@@ -290,10 +291,12 @@ class RemotePeers:
     def on_answer(self, batch: Batch, answer: Answer) -> None:
         """From the channel."""
         now_s = self._clock()
+        with_tags = _with_tags(batch, answer)
         for errand, status, value, life_ms, token in batch.fill(answer):
             if errand.looks:
                 if status <= FROM_LOADER or status == IS_NONE:
-                    errand.on_answer(Outcome(value, status, math.inf if life_ms < 0 else now_s + life_ms / 1000))
+                    ends_s = math.inf if life_ms < 0 else now_s + life_ms / 1000
+                    errand.on_answer(Outcome(value, status, ends_s, None, 0, errand in with_tags))
                 elif not errand.given_up:
                     self._looked(errand)
             elif status >= FIRST_ERROR:
@@ -305,7 +308,7 @@ class RemotePeers:
                 self._ask_owner(_Errand(errand.group, release, soon_s, lambda _: None, None, FORWARDED))
             else:
                 ends_s = math.inf if life_ms < 0 else now_s + life_ms / 1000
-                errand.on_answer(Outcome(value, status, ends_s, None, token))
+                errand.on_answer(Outcome(value, status, ends_s, None, token, errand in with_tags))
 
     def on_failure(self, batch: Batch, error: ZmcacheError) -> None:
         """From the channel."""
@@ -323,3 +326,15 @@ class RemotePeers:
             self._ask_elsewhere(errand, batch.channel, attempt=batch.attempt + 1)
         else:
             errand.on_answer(failure(error))
+
+
+def _with_tags(batch: Batch, answer: Answer) -> Collection[_Errand]:
+    """Those whose value has tags; to be asked before they are filled."""
+    if answer.value_flags is None:
+        return ()
+    positions = range(len(batch.keys)) if answer.positions is None else answer.positions
+    return {
+        batch.sinks[at]
+        for at, flags in zip(positions, answer.value_flags, strict=False)
+        if flags & TAGS_FLAG and at < len(batch.sinks) and batch.sinks[at] is not None
+    }
