@@ -9,8 +9,8 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterable
-from typing import TypeVar, overload
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeAlias, TypeVar, overload
 
 from zmcache.core.calls import (
     DEFAULT_TIMEOUT_S,
@@ -27,6 +27,7 @@ from zmcache.core.flight import Flight, Outcome, Waiter, failure
 from zmcache.core.marks import ABSENT, Held
 from zmcache.core.settings import GroupSettings
 from zmcache.core.store import Reader
+from zmcache.core.tags import check_tag, joined_tags
 from zmcache.core.versions import Versions
 from zmcache.core.wire import (
     DELETE,
@@ -52,6 +53,9 @@ from zmcache.tracing import traceparent
 
 T = TypeVar("T")
 
+Tell: TypeAlias = Callable[[str, Sequence[str], float, int, Callable[[int], None]], Awaitable[object]]
+"""Tells all other nodes; see `zmcache.peers.telling.invalidate` for the arguments from the second on. The first is the group's name."""
+
 
 class Group(LocalGroup):
     """A named cache in this process: ``node.group("items")``. Its calls are those of a client's group, plus `get_nowait`."""
@@ -68,9 +72,12 @@ class Group(LocalGroup):
         random: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
         versions: Versions | None = None,
+        tell: Tell | None = None,
     ) -> None:
+        """``tell``: how the other nodes are told of tags that are invalidated; None: there are none."""
         super().__init__(name, settings, limits, peers, loader=loader, random=random, clock=clock, versions=versions)
         self._deadlines = deadlines
+        self._tell = tell
         self.get_nowait: Reader = self._store.reader(self._clock, self._meaning, self._copy_of)
         """``get_nowait(key, default=None)``: what this node holds of ``key`` now, a hot copy included; ``default``
         otherwise. Asks nobody and loads nothing. Raises `InvalidKey`."""
@@ -129,21 +136,47 @@ class Group(LocalGroup):
             raise PartialResult(values, errors)
         return values
 
-    async def set(self, key: str, value: bytes | None, *, ttl: Ttl = UNSET, timeout: Duration | None = None) -> None:
+    async def set(
+        self,
+        key: str,
+        value: bytes | None,
+        *,
+        ttl: Ttl = UNSET,
+        tags: Iterable[str] = (),
+        timeout: Duration | None = None,
+    ) -> None:
         """Store ``value`` at the owner of ``key``. ``ttl``: seconds, a timedelta or "1h30m"; None: for ever; left out: the
-        group's.
+        group's. ``tags``: names by which it can be invalidated together with others.
 
-        Raises `InvalidKey`, `ValueTooLarge`, `InvalidTtl` or a `MeshError`.
+        Raises `InvalidKey`, `ValueTooLarge`, `InvalidTtl`, `InvalidTag` or a `MeshError`.
         """
         check_key(key, self.limits.key_bytes)
         if value is not None:
             check_value(value, self.limits.value_bytes)
-        await self.changed(Change(SET, key, value, ttl_to_ms(ttl)), timeout)
+        await self.changed(Change(SET, key, value, ttl_to_ms(ttl), tags=joined_tags(tags)), timeout)
 
     async def delete(self, key: str, *, timeout: Duration | None = None) -> bool:
         """Delete ``key`` at its owner; whether it was there. Raises `InvalidKey` or a `MeshError`."""
         check_key(key, self.limits.key_bytes)
         return (await self.changed(Change(DELETE, key), timeout)).status == DONE
+
+    async def invalidate_tags(self, *tags: str, timeout: Duration | None = None) -> None:
+        """Forget every entry that has one of these tags, on all nodes; see `zmcache.CacheGroup.invalidate_tags`.
+
+        Raises `InvalidTag`; `NotAllTold` where some nodes could not be reached, who hear of it later.
+        """
+        self.check_loop()
+        for tag in tags:
+            check_tag(tag)
+        until_s = self._loop.time() + (DEFAULT_TIMEOUT_S if timeout is None else check_timeout(timeout))
+
+        def heard(version: int) -> None:
+            self.invalidate(tags, [version] * len(tags))
+
+        if self._tell is None:
+            heard(self.moment())
+        elif tags:
+            await self._tell(self.name, tags, until_s, self.moment(), heard)
 
     def check_loop(self) -> None:
         """Raises `LifecycleError` anywhere but in its own event loop."""

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from cache_worlds import World, in_each_world
 
-from zmcache.errors import InvalidTag
+from zmcache.errors import ConfigError, InvalidTag
 
 
 @in_each_world
@@ -129,3 +129,116 @@ async def test_tags_are_invalidated_while_others_set_and_nothing_old_outlives_th
     await asyncio.gather(*setting)
     await world.other.invalidate_tags("t")
     assert await world.one.get_many([f"key-{n}" for n in range(5)]) == {}
+
+
+@in_each_world
+async def test_a_value_that_a_caller_makes_has_the_tags_that_it_says(world: World) -> None:
+    assert await world.one.get_or_set("k", lambda: b"1", tags=["t", "u"]) == b"1"
+    fetched = await world.one.fetch_or_set("other", lambda: b"1", tags=["u"])
+    assert fetched.value == b"1"
+    await world.other.invalidate_tags("t")
+    assert await world.one.get_or_set("k", lambda: b"2", tags=["t"]) == b"2"
+    assert await world.other.get_or_set("other", lambda: b"2", tags=["u"]) == b"1"
+
+
+@in_each_world
+async def test_a_function_whose_value_is_being_made_when_its_tag_is_invalidated_runs_again(world: World) -> None:
+    made = 0
+
+    async def make() -> bytes:
+        nonlocal made
+        made += 1
+        if made == 1:
+            await world.other.invalidate_tags("t")
+        return b"%d" % made
+
+    assert await world.one.get_or_set("k", make, tags=["t"]) == b"1"
+    assert await world.one.get_or_set("k", make, tags=["t"]) == b"2"
+    assert await world.one.get_or_set("k", make, tags=["t"]) == b"2"
+
+
+@in_each_world
+async def test_a_decorated_function_takes_templates_of_tags_like_its_keys(world: World) -> None:
+    calls: list[tuple[int, str]] = []
+
+    @world.one.cached(key="item:{item_id}:{user}", tags=["user:{user}", "item:{item_id}", "items"])
+    async def item(item_id: int, user: str) -> bytes:
+        calls.append((item_id, user))
+        return b"%d of %s" % (item_id, user.encode())
+
+    async def ask_all() -> None:
+        calls.clear()
+        for item_id in (1, 2):
+            for user in ("ann", "bob"):
+                assert await item(item_id, user=user) == b"%d of %s" % (item_id, user.encode())
+
+    await ask_all()
+    await ask_all()
+    assert calls == []
+    await world.other.invalidate_tags("user:ann")
+    await ask_all()
+    assert calls == [(1, "ann"), (2, "ann")]
+    await world.other.invalidate_tags("item:2")
+    await ask_all()
+    assert calls == [(2, "ann"), (2, "bob")]
+    await world.other.invalidate_tags("items")
+    await ask_all()
+    assert len(calls) == 4
+    await item.refresh(1, "ann")
+    await world.other.invalidate_tags("items")
+    calls.clear()
+    await ask_all()
+    assert len(calls) == 4
+
+
+@in_each_world
+async def test_a_decorated_function_takes_a_function_of_its_arguments_that_gives_tags(world: World) -> None:
+    calls = 0
+
+    @world.one.cached(key="{user_id}", tags=lambda user_id: [f"user:{user_id}"] * (user_id > 0))
+    async def user(user_id: int) -> bytes:
+        nonlocal calls
+        calls += 1
+        return b"v"
+
+    for user_id in (0, 1):
+        await user(user_id)
+    await world.other.invalidate_tags("user:1", "user:0")
+    for user_id in (0, 1):
+        await user(user_id)
+    assert calls == 3
+
+
+@in_each_world
+async def test_a_tag_may_leave_out_parameters_and_must_name_those_that_there_are(world: World) -> None:
+    async def user(user_id: int, session: object) -> bytes:
+        return b"v"
+
+    world.one.cached(ignore=["session"], tags=["user:{user_id}"])(user)
+    with pytest.raises(ConfigError, match=r"the tag 'user:\{id\}' names 'id'; the parameters are: user_id, session"):
+        world.one.cached(ignore=["session"], tags=["user:{id}"])(user)
+    with pytest.raises(InvalidTag, match=r"^40 tags on one key, limit 32$"):
+        world.one.cached(ignore=["session"], tags=[f"tag-{n}" for n in range(40)])(user)
+    with pytest.raises(InvalidTag, match="not one text"):
+        world.one.cached(ignore=["session"], tags="user:{user_id}")(user)
+
+
+@in_each_world
+async def test_arguments_that_make_no_tag_are_refused_before_the_function_runs(world: World) -> None:
+    calls = 0
+
+    @world.one.cached(key="{name}x", tags=["{name}"])
+    async def user(name: str) -> bytes:
+        nonlocal calls
+        calls += 1
+        return b"v"
+
+    with pytest.raises(InvalidTag, match="empty"):
+        await user("")
+    assert calls == 0
+    # As in a key: what could be taken for something else is escaped, and what is too long ends in a hash.
+    await user("a\nb")
+    await user("x" * 1000)
+    await world.other.invalidate_tags("a%0Ab")
+    await user("a\nb")
+    assert calls == 3

@@ -180,7 +180,8 @@ class Filler(Generic[T]):
             if ttl_ms > 0:
                 # Who says how long "there is none" may be believed does not want to hear it for an hour longer.
                 stale_ms, error_ms = min(stale_ms, ttl_ms), min(error_ms, ttl_ms)
-        return Change(PUT, key, data, ttl_ms, token, stale_ms, error_ms, max(1, int(took_s * 1000)))
+        took_ms = max(1, int(took_s * 1000))
+        return Change(PUT, key, data, ttl_ms, token, stale_ms, error_ms, took_ms, tags=how.tags)
 
     async def _run(self, key: str, fill: Fill[T | None], how: Making, flight: Flight[Made]) -> T | None:
         self.fills += 1

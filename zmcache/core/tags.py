@@ -35,6 +35,8 @@ _CONTROLS: Final = frozenset(map(chr, (*range(32), 127)))
 
 def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
     """Each once, in their order. Raises `InvalidTag` for what is no tag, and for too many."""
+    if tags == ():
+        return ()
     if isinstance(tags, str):
         raise InvalidTag(f'tags are a list of texts, not one text: tags=["{tags[:40]}"]')
     try:
@@ -67,7 +69,7 @@ def check_tag(tag: object) -> None:
 
 def joined_tags(tags: Iterable[str]) -> str:
     """A caller's ``tags=``, as one text for a frame or a store; of none it is empty. Raises as `check_tags`."""
-    return _SEPARATOR.join(check_tags(tags)) if tags != () else ""
+    return _SEPARATOR.join(check_tags(tags))
 
 
 def check_joined(text: str) -> None:

@@ -34,7 +34,19 @@ _HEADER_BYTES: Final = 1024  # a generous guess of what an answer holds besides 
 _Request: TypeAlias = wire.Get | wire.Set | wire.Delete | wire.Changes
 # Whether the node serves or not. Between nodes: who joins is filled, who leaves answers for what it hands over. And how it is, for who wonders.
 _AT_ANY_TIME: Final = frozenset(
-    {wire.PING, wire.COPY, wire.OFFER, wire.DIGESTS, wire.DOUBT, wire.HANDED, wire.USED, wire.STATS}
+    {
+        wire.PING,
+        wire.COPY,
+        wire.OFFER,
+        wire.DIGESTS,
+        wire.DOUBT,
+        wire.HANDED,
+        wire.USED,
+        wire.STATS,
+        wire.MOMENT,
+        wire.INVALIDATE,
+        wire.GENERATIONS,
+    }
 )
 
 # What a node answers that is cut off from the others: a question for what it holds, and who has nobody else.

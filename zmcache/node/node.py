@@ -190,7 +190,14 @@ class Node:
         self._peers = RemotePeers(self._mesh, node_id, self._clock, self._on_short)
         versions = Versions(node_id, self._wall_s(), self._loop_time)
         self._groups = make_groups(
-            config, self._peers, self._deadlines, self._loaders, self._clock, self._random, versions
+            config,
+            self._peers,
+            self._deadlines,
+            self._loaders,
+            self._clock,
+            self._random,
+            versions,
+            self._peers.tell_tags,
         )
         self._handover = Handover(
             self._mesh,

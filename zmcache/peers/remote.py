@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from zmcache.copying import NOBODY, Receivers
@@ -36,6 +36,7 @@ from zmcache.peers.background import Background
 from zmcache.peers.batch import Batch, undone
 from zmcache.peers.channel import Channel
 from zmcache.peers.mesh import ATTEMPTS, Mesh
+from zmcache.peers.telling import invalidate
 
 _RELEASE_S: Final = 1.0
 # So many of the nodes that come next are looked at for one in whose place a copy can be.
@@ -245,6 +246,13 @@ class RemotePeers:
         """See `zmcache.group.Peers`."""
         flags = FORWARDED | FILLS if change.kind == GET else FORWARDED
         return self._ask_owner(_Errand(group, change, deadline_s, on_answer, trace, flags))
+
+    async def tell_tags(
+        self, group: str, tags: Sequence[str], until_s: float, least: int, on_version: Callable[[int], None]
+    ) -> None:
+        """Tell all other nodes that tags are invalidated; see `zmcache.peers.telling`."""
+        mesh = self._mesh
+        await invalidate(mesh.channels(), group, tags, until_s, mesh.clock, least, on_version)
 
     def give_up(self, asked: object) -> None:
         """See `zmcache.group.Peers`."""

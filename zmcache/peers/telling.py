@@ -30,8 +30,9 @@ async def invalidate(
     until_s: float,
     clock: Callable[[], float],
     least: int = 0,
-) -> int:
-    """Tell them all; the version from which on what has these tags is good again. ``least``: the caller's own, from the first round.
+    on_version: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Tell them all. A node that does so has an answer to the first round itself, ``least``, and is told of the version by ``on_version``.
 
     Raises `NotAllTold` when all have been tried; where nobody could be told, why not.
     """
@@ -40,11 +41,11 @@ async def invalidate(
         for channel in channels
     ]
     moments = [answer.number for answer in await _answers(asked) if isinstance(answer, Word) and answer.kind == MOMENT]
-    version = max(moments, default=least)
-    version = max(version, least)
+    version = max([least, *moments])
     if not version:
         # Nobody has answered, and so nobody is told: every one of them has failed.
         raise next(error for future in asked if (error := future.exception()) is not None)
+    on_version(version)
     failed: dict[str, ZmcacheError] = {}
     most = tags_at_once(channels[0].limits) if channels else 1
     for start in range(0, len(tags), most):
@@ -63,7 +64,6 @@ async def invalidate(
             raise error
     if failed:
         raise NotAllTold(nodes=tuple(failed)) from next(iter(failed.values()))
-    return version
 
 
 def tags_at_once(limits: Limits) -> int:
