@@ -27,7 +27,7 @@ from zmcache.core.flight import Flight, Outcome, Waiter, failure
 from zmcache.core.marks import ABSENT, Held
 from zmcache.core.settings import GroupSettings
 from zmcache.core.store import Reader
-from zmcache.core.tags import check_tag, joined_tags
+from zmcache.core.tags import WHOLE_GROUP, check_tag, joined_tags
 from zmcache.core.versions import Versions
 from zmcache.core.wire import (
     DELETE,
@@ -171,12 +171,12 @@ class Group(LocalGroup):
         until_s = self._loop.time() + (DEFAULT_TIMEOUT_S if timeout is None else check_timeout(timeout))
 
         def heard(version: int) -> None:
-            self.invalidate(tags, [version] * len(tags))
+            self.tags.hear(tags, [version] * len(tags))
 
         if self._tell is None:
-            heard(self.moment())
+            heard(self.tags.moment())
         elif tags:
-            await self._tell(self.name, tags, until_s, self.moment(), heard)
+            await self._tell(self.name, tags, until_s, self.tags.moment(), heard)
 
     def check_loop(self) -> None:
         """Raises `LifecycleError` anywhere but in its own event loop."""
@@ -238,7 +238,7 @@ class Group(LocalGroup):
         self.check_loop()
         future: asyncio.Future[Outcome] = self._loop.create_future()
         waiter = _once(future)
-        self.clear(lambda: waiter(Outcome(None, DONE, 0.0)))
+        self.tags.hear([WHOLE_GROUP], [self.tags.moment()], done=lambda: waiter(Outcome(None, DONE, 0.0)))
         if not future.done():
             error = (await self._until(future, self._loop.time() + timeout)).error
             if error is not None:

@@ -303,12 +303,11 @@ class Changing:
         if self.version_of(copy.key) == copy.token:
             self._missed.add(copy.key, copy.token, self._clock())
 
-    def clear(self) -> None:
-        """The group is emptied: what comes from elsewhere and was written before this moment is not taken."""
-        self._cleared = self._versions.next()
-        self.tombstones.clear()
-        self._ended.clear()
-        self._missed.clear()
+    def clear(self, version: int) -> None:
+        """The group is emptied: what comes from elsewhere, and is no newer than that, is not taken."""
+        self._cleared = max(self._cleared, version)
+        for gone in (self.tombstones, self._ended, self._missed):
+            gone.clear(version)
 
     def _incr(self, change: Change, there: Marked | None) -> Outcome:
         """Add to an ASCII integer. What is counted keeps its life; what is not there begins with the initial value and the ttl."""

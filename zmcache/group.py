@@ -114,10 +114,12 @@ class LocalGroup(HeldGroup):
             return None if fills else Outcome(None, NO_SUCH_KEY, expires_at_s)
         mark = read_mark(held, expires_at_s)
         if mark.tags:
+            if self._audience is not None:
+                self._audience.note_tags(key, mark.tags)
             # No load brings tags: to load it anew early would lose them.
-            known = (
-                None if self.tagging.hides(key, mark) else self._leasing.of_mark(key, mark, now_s, hot=hot, fills=fills)
-            )
+            if self._tagging.hides(key, mark):
+                return None
+            known = self._leasing.of_mark(key, mark, now_s, hot=hot, fills=fills)
             return None if known is None else known._replace(has_tags=True)
         if not fills and not hot and self._loading is not None:
             self._refresh_early(key, mark, now_s)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -42,7 +42,7 @@ from zmcache.core.wire import (
     Change,
     Limits,
 )
-from zmcache.errors import RequestError
+from zmcache.invalidating import Invalidating
 from zmcache.leasing import Leasing
 from zmcache.peering import Peers
 
@@ -83,8 +83,9 @@ class HeldGroup:
         self._asks = Flights()
         self._sweep = Sweep(self._store, self._stays, self._loop.call_later, clock, self._sweep_again)
         self._versions = versions or Versions(name, time.time(), time.monotonic)
-        self.tagging = Tagging(self._store)
-        self._changing = Changing(name, self._store, self._lives, self._versions, self.tagging, clock)
+        self._tagging = tagging = Tagging(self._store)
+        self.tags = Invalidating(self, tagging, self._versions)
+        self._changing = Changing(name, self._store, self._lives, self._versions, tagging, clock)
         self._audience: Audience | None = None
         self._copying = Copying(
             name,
@@ -153,14 +154,14 @@ class HeldGroup:
 
     def hides(self, key: str, mark: Marked) -> bool:
         """For leases: whether what is held is to be taken for nothing, by its tags."""
-        return self.tagging.hides(key, mark)
+        return self._tagging.hides(key, mark)
 
     def keep(self, change: Change) -> Outcome:
         """For leases: store what a caller has made."""
         # No load that began before may store its result over it, and no hot copy stays; its own lease has ended.
         self.fence(change.key)
         # Made of what was there when the lease was granted, and a lease's token is the version of that moment.
-        if self.tagging.is_old(change.tags, change.token):
+        if self._tagging.is_old(change.tags, change.token):
             return Outcome(None, LOST, 0.0)
         return self._changing.keep(change._replace(stamp=change.token))
 
@@ -224,31 +225,28 @@ class HeldGroup:
         if len(self._hot):
             self._hot.delete(key, self._clock())
 
-    def clear(self, done: Callable[[], None]) -> None:
-        """Forget all that is here, in slices; then call ``done``. What is being loaded or filled meanwhile is not stored."""
+    def clear(self, done: Callable[[], None], version: int) -> None:
+        """Forget all that is here and no newer than ``version``, in slices; then call ``done``. What is being loaded or filled meanwhile is not
+        stored.
+        """
         self._loads.fence_all()
         self._asks.fence_all()
         self._leasing.clear()
-        self._changing.clear()
+        self._changing.clear(version)
         if self._audience is not None:
             done = partial(_both, self._audience.cleared, done)
         clear(self._hot, self._clock, self._loop.call_later, lambda: None)
-        clear(self._store, self._clock, self._loop.call_later, done)
+        clear(self._store, self._clock, self._loop.call_later, done, version)
 
-    def moment(self) -> int:
-        """A version newer than all that was written here until now."""
-        return self._versions.next()
+    def on_tag_old(self, tag: str) -> None:
+        """All with this tag that was set before now is old."""
+        if self._audience is not None:
+            self._audience.tag_old(tag)
 
-    def invalidate(self, tags: Iterable[str], versions: Iterable[int]) -> None:
-        """What has one of these tags, and is no newer than that tag's version, is old from now on. Raises `RequestError` for a version that no
-        clock can have given.
-        """
-        rows = list(zip(tags, versions, strict=True))
-        if not all(self._versions.is_believable(version) for _, version in rows):
-            raise RequestError("tags are invalidated at a version far ahead of this node's clock")
-        for tag, version in rows:
-            self._versions.seen(version)
-            self.tagging.generations.raise_to(tag, version)
+    def on_tags_old(self) -> None:
+        """So is some that has any tag."""
+        if self._audience is not None:
+            self._audience.tag_old(None)
 
     # -- the ring moves, and what is regular ------------------------------------------------------------------------
 
@@ -303,9 +301,16 @@ class HeldGroup:
         """What is held here of ``key``, or known of its delete; 0: nothing."""
         return self._changing.version_of(key)
 
+    def has_ended(self, key: str) -> bool:
+        """Whether what was held of ``key`` is not, and was not deleted."""
+        return not self._store.contains(key, self._clock()) and not self._changing.tombstones.version_of(key)
+
     def copy_of(self, key: str) -> Change | None:
         """What is to be sent of ``key``; None: nothing."""
-        return self._changing.copy_of(key)
+        copy = self._changing.copy_of(key)
+        if copy is not None and copy.tags and self._audience is not None:
+            self._audience.note_tags(key, copy.tags)
+        return copy
 
     def resize(self, budget_bytes: int) -> None:
         """Another budget from now on. To a smaller one the group comes down as it is tidied."""

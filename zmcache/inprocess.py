@@ -185,7 +185,7 @@ class InProcess(Cache):
 
     async def _invalidate(self, name: str, tags: Sequence[str], timeout: Duration | None) -> None:
         group = self._made[name]
-        group.invalidate(tags, [group.moment()] * len(tags))
+        group.tags.hear(tags, [group.tags.moment()] * len(tags))
 
     def _tidy(self) -> None:
         assert self._loop is not None

@@ -6,9 +6,12 @@ import asyncio
 
 import pytest
 from eventually import eventually
-from mesh_fixture import Cluster, mesh_test
+from mesh_fixture import Cluster, endpoint, mesh_test
 
-from zmcache.core.wire import FILL, PUT, Change
+from zmcache.core.tags import WHOLE_GROUP
+from zmcache.core.wire import COPY, FILL, PUT, Change
+from zmcache.errors import NotAllTold, RequestError
+from zmcache.node.housekeeping import time_since_boot_s
 
 
 def test_copies_carry_tags_and_are_old_with_them() -> None:
@@ -148,7 +151,7 @@ def test_the_value_of_a_lease_holds_since_the_lease_was_granted() -> None:
         group = cluster.group("a")
         key = cluster.key_of("a")
         lease = await group.changed(Change(FILL, key), None)
-        before = group.moment()
+        before = group.tags.moment()
         await group.changed(Change(PUT, key, b"v", token=lease.token, tags="t"), None)
         copy = group.copy_of(key)
         assert copy is not None
@@ -181,3 +184,213 @@ def test_what_a_node_reads_in_its_own_process_is_not_old_by_its_tags() -> None:
         assert group.get_nowait(key) is None
 
     mesh_test(test, "a", "b", loads=False)
+
+
+def trusts(cluster: Cluster, name: str) -> bool:
+    return not cluster.group(name)._tagging.doubted
+
+
+def knows(cluster: Cluster, name: str, tag: str) -> int:
+    return cluster.group(name).tags.generations.of(tag)
+
+
+def test_the_caller_is_told_who_could_not_be_told_and_that_node_hears_of_it_from_the_others() -> None:
+    async def test(cluster: Cluster) -> None:
+        async with cluster.client("a", "b", "c") as client:
+            items = client.group("items")
+            keys = {name: cluster.key_of(name) for name in "abc"}
+            for key in keys.values():
+                await items.set(key, b"v", tags=["t"])
+            await eventually(lambda: trusts(cluster, "c"))
+            cluster.network.cut(endpoint("c"))
+            with pytest.raises(NotAllTold) as caught:
+                await items.invalidate_tags("t")
+            assert caught.value.nodes == ("c",)
+            assert cluster.group("a").get_nowait(keys["a"]) is None
+            assert cluster.group("b").get_nowait(keys["b"]) is None
+            # Nobody reaches it, but it reaches the others, and asks one of them every second.
+            await eventually(lambda: cluster.group("c").get_nowait(keys["c"]) is None)
+            assert knows(cluster, "c", "t") == knows(cluster, "a", "t") > 0
+            cluster.network.heal(endpoint("c"))
+
+    mesh_test(test, "a", "b", "c", loads=False)
+
+
+def test_a_node_that_was_cut_off_never_gives_what_was_invalidated_meanwhile() -> None:
+    async def test(cluster: Cluster) -> None:
+        group = cluster.group("a")
+        old, good = [key for key, _ in zip(cluster.keys_of("a"), range(2), strict=False)]
+        await group.set(old, b"v", tags=["t"])
+        await group.set(good, b"v", tags=["u"])
+        await eventually(lambda: trusts(cluster, "a"))
+        for name in "bc":
+            cluster.network.cut(endpoint(name))
+        await eventually(lambda: cluster.nodes["a"]._mesh.is_cut_off)  # type: ignore[union-attr]
+        for name in "bc":
+            other = cluster.group(name).tags
+            other.hear(["t"], [other.moment()])
+        assert group.get_nowait(old) is group.get_nowait(good) is None
+        for name in "bc":
+            cluster.network.heal(endpoint(name))
+
+        def is_back() -> bool:
+            assert group.get_nowait(old) is None
+            return group.get_nowait(good) == b"v"
+
+        await eventually(is_back)
+
+    mesh_test(test, "a", "b", "c", loads=False)
+
+
+def test_a_node_that_stood_still_gives_nothing_with_tags_until_it_has_asked() -> None:
+    async def test(cluster: Cluster) -> None:
+        group = cluster.group("a")
+        old, good, plain = [key for key, _ in zip(cluster.keys_of("a"), range(3), strict=False)]
+        await group.set(old, b"v", tags=["t"])
+        await group.set(good, b"v", tags=["u"])
+        await group.set(plain, b"v")
+        await eventually(lambda: trusts(cluster, "a"))
+        other = cluster.group("b").tags
+        other.hear(["t"], [other.moment()])
+        keeper = cluster.nodes["a"]._housekeeping
+        assert keeper is not None
+        keeper._clock = lambda: time_since_boot_s() + 2
+        # In this very turn of the loop: nothing else has noticed it.
+        assert group.get_nowait(old) is group.get_nowait(good) is None
+        assert cluster.nodes["a"].statistics()["standstills"] == 1
+        assert group.get_nowait(plain) == b"v"
+
+        def is_back() -> bool:
+            assert group.get_nowait(old) is None
+            return group.get_nowait(good) == b"v"
+
+        await eventually(is_back)
+
+    mesh_test(test, "a", "b", loads=False)
+
+
+@pytest.mark.parametrize("lost", ["lease", "restart"])
+def test_a_node_that_was_off_the_list_gives_nothing_with_tags_until_it_has_asked(lost: str) -> None:
+    async def test(cluster: Cluster) -> None:
+        other = cluster.group("b").tags
+        copy = cluster.group("b")._changing.copy_of
+        key = cluster.key_of("a")
+        cluster.group("b").change_local(
+            Change(COPY, key, b"v", -1, token=other.moment(), tags="t", stamp=other.moment())
+        )
+        old = copy(key)
+        assert old is not None
+        other.hear(["t"], [other.moment()])
+        if lost == "restart":
+            await cluster.kill("a")
+            cluster.registry.drop("a")
+            await cluster.start("a", settle=False)
+        else:
+            await eventually(lambda: trusts(cluster, "a"))
+            cluster.group("a").tags.generations.__init__()  # type: ignore[misc]  # as if it had not heard
+            cluster.nodes["a"].lease_lost()
+        cluster.group("a").change_local(old)
+        assert cluster.group("a").get_nowait(key) is None
+        await eventually(lambda: trusts(cluster, "a"))
+        assert cluster.group("a").get_nowait(key) is None
+        await cluster.settled()
+
+    mesh_test(test, "a", "b", loads=False)
+
+
+def test_what_is_set_while_a_node_doubts_is_given() -> None:
+    async def test(cluster: Cluster) -> None:
+        key = cluster.key_of("a")
+        cluster.nodes["a"]._repairing.doubt()  # type: ignore[union-attr]
+        await cluster.group("a").set(key, b"v", tags=["t"])
+        assert cluster.group("a").get_nowait(key) == b"v"
+        assert not trusts(cluster, "a")
+
+    mesh_test(test, "a", "b", loads=False)
+
+
+def test_a_node_that_is_left_alone_of_two_does_not_doubt_for_ever() -> None:
+    async def test(cluster: Cluster) -> None:
+        key = cluster.key_of("a")
+        await cluster.group("a").set(key, b"v", tags=["t"])
+        await cluster.kill("b")
+        cluster.nodes["a"]._repairing.doubt()  # type: ignore[union-attr]
+        assert cluster.group("a").get_nowait(key) is None
+        cluster.registry.drop("b")
+        await eventually(lambda: cluster.group("a").get_nowait(key) == b"v", within_s=10)
+
+    mesh_test(test, "a", "b", loads=False)
+
+
+def test_two_nodes_that_each_heard_of_other_tags_come_to_know_the_same() -> None:
+    async def test(cluster: Cluster) -> None:
+        for name in "abc":
+            tags = cluster.group(name).tags
+            tags.hear([f"{name}-{n}" for n in range(3000)], [tags.moment()] * 3000)
+
+        def are_equal() -> bool:
+            return len({cluster.group(name).tags.generations.digest() for name in "abc"}) == 1
+
+        await eventually(are_equal, within_s=15)
+        assert len(cluster.group("a").tags.generations) == 9000
+
+    mesh_test(test, "a", "b", "c", loads=False)
+
+
+def test_a_node_that_the_caller_does_not_know_of_is_told_by_those_that_do() -> None:
+    async def test(cluster: Cluster) -> None:
+        async with cluster.client("a") as client:
+            ring = client.ring()
+            await cluster.start("c")
+            await eventually(lambda: trusts(cluster, "c"))
+            mesh = client._mesh
+            assert mesh is not None
+            mesh.adopt(ring)
+            await client.group("items").invalidate_tags("t")
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert knows(cluster, "c", "t") == knows(cluster, "a", "t") > 0
+
+    mesh_test(test, "a", "b", loads=False)
+
+
+def test_a_version_that_no_clock_can_have_given_is_refused_and_nothing_is_done() -> None:
+    async def test(cluster: Cluster) -> None:
+        tags = cluster.group("a").tags
+        for rows in ((["t", "u"], [tags.moment(), 2**64 - 1], 0), ([], [], 2**64 - 1)):
+            with pytest.raises(RequestError, match="ahead"):
+                tags.hear(*rows)
+        assert not tags.generations
+
+    mesh_test(test, "a", loads=False)
+
+
+def test_a_clear_that_a_node_missed_is_made_up_for() -> None:
+    async def test(cluster: Cluster) -> None:
+        async with cluster.client("a", "b", "c") as client:
+            items = client.group("items")
+            keys = {name: cluster.key_of(name) for name in "abc"}
+            for key in keys.values():
+                await items.set(key, b"v")
+            cluster.network.cut(endpoint("c"))
+            with pytest.raises(NotAllTold):
+                await items.clear()
+            await eventually(lambda: cluster.group("c").get_nowait(keys["c"]) is None)
+            cluster.network.heal(endpoint("c"))
+
+    mesh_test(test, "a", "b", "c", loads=False)
+
+
+def test_what_was_set_after_a_clear_outlives_it_wherever_that_is_heard_of_late() -> None:
+    async def test(cluster: Cluster) -> None:
+        group, done = cluster.group("a"), asyncio.Event()
+        before, after = [key for key, _ in zip(cluster.keys_of("a"), range(2), strict=False)]
+        await group.set(before, b"v")
+        version = group.tags.moment()
+        await group.set(after, b"v")
+        group.tags.hear([WHOLE_GROUP], [version], done=done.set)
+        await done.wait()
+        assert group.get_nowait(before) is None
+        assert group.get_nowait(after) == b"v"
+
+    mesh_test(test, "a", loads=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from zmcache.cli.files import check, schema
-from zmcache.cli.items import delete, get, set_
+from zmcache.cli.items import delete, get, invalidate, set_
 from zmcache.cli.leaving import leave, rolling_restart
 from zmcache.cli.nodes import nodes
 from zmcache.cli.ringview import ring
@@ -27,5 +27,5 @@ def main() -> None:
     """A distributed in-memory cache that fills itself."""
 
 
-for _command in (up, serve, check, schema, get, set_, delete, nodes, stats, ring, leave, rolling_restart):
+for _command in (up, serve, check, schema, get, set_, delete, invalidate, nodes, stats, ring, leave, rolling_restart):
     main.add_command(_command)

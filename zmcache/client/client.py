@@ -23,7 +23,8 @@ from zmcache.client.near import NearSettings
 from zmcache.client.route import AnyRoute, OwnerRoute, Route
 from zmcache.core.calls import DEFAULT_TIMEOUT_S, Duration, check_timeout
 from zmcache.core.ring import Epoch, Member, Ring
-from zmcache.core.wire import CLEAR, PONG, STATS, TOPOLOGY, Figures, Limits, Members, Reply
+from zmcache.core.tags import WHOLE_GROUP
+from zmcache.core.wire import STATS, TOPOLOGY, Figures, Limits, Members, Reply
 from zmcache.deadlines import Deadlines
 from zmcache.errors import ConfigError, PeerUnavailable, ProtocolError, ZmcacheError
 from zmcache.peers.building import build_ring
@@ -136,17 +137,7 @@ class Client(Cache):
         return raw
 
     async def _clear(self, group: str, timeout: Duration | None) -> None:
-        mesh = self._ready()
-        deadline_s = mesh.clock() + (self._timeout_s if timeout is None else check_timeout(timeout))
-        if not mesh.ring:
-            raise PeerUnavailable("no node has answered yet")
-        asked = [channel.query(CLEAR, deadline_s, group) for channel in mesh.channels()]
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
-            if answer.kind != PONG:
-                raise ProtocolError(f"asked to clear, got kind {answer.kind}")
+        await self._invalidate(group, (WHOLE_GROUP,), timeout)
 
     async def _invalidate(self, group: str, tags: Sequence[str], timeout: Duration | None) -> None:
         mesh = self._ready()

@@ -1,7 +1,8 @@
 """Whether what a group holds is old by its tags. Pure; for whoever has read a mark that has some.
 
 An entry that turns out to be old is ended where it lies, as an expiry is: so nothing is ever searched for. While this node may have missed that a
-tag was invalidated (*doubt*), nothing that has tags is given; but it is not ended either, since most of it will turn out to be good.
+tag was invalidated (*doubt*), nothing is given that has tags and was there when the doubt began; but it is not ended either, since most of it will
+turn out to be good.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from zmcache.core.tags import Generations
 class Tagging:
     """Of one group."""
 
-    __slots__ = ("_store", "doubts", "generations", "look_back")
+    __slots__ = ("_store", "doubted", "generations", "look_back")
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.generations = Generations()
-        self.doubts = False
-        """Whether tags may have been invalidated that this node has not heard of."""
+        self.doubted = 0
+        """Of what is no newer than this it is not known whether it is old."""
         self.look_back: Callable[[], None] = _nothing
         """Called before a judgement: who stood still until now has cause to doubt, and may not have noticed."""
 
@@ -31,7 +32,7 @@ class Tagging:
         if not mark.tags:
             return False
         self.look_back()
-        return self.ends(key, mark) or self.doubts
+        return self.ends(key, mark) or mark.stamp <= self.doubted
 
     def ends(self, key: str, mark: Marked) -> bool:
         """Whether it is old, and has ended."""

@@ -20,12 +20,15 @@ from zmcache.core import wire
 from zmcache.core.flight import failure
 from zmcache.core.marks import Held, all_plain
 from zmcache.core.ring import Epoch
+from zmcache.core.tags import WHOLE_GROUP
 from zmcache.deadlines import Deadlines
 from zmcache.errors import Busy, PeerUnavailable, ProtocolError, RequestError, UnknownGroup, ZmcacheError
 from zmcache.group import LocalGroup
+from zmcache.node import repairing
 from zmcache.node.followers import Followers
 from zmcache.node.late import Late, Row
 from zmcache.node.rows import TEXT_BYTES, Values, changes_of, error_text, lives_ms, parts, rows_bytes
+from zmcache.peers.telling import tags_at_once
 from zmcache.tracing import is_traceparent
 
 _LOG_PAUSE_S: Final = 5.0
@@ -90,6 +93,12 @@ class Desk(Protocol):
 
     def compare(self, request: wire.Digests, answer: Callable[[bytes], None]) -> bool:
         """``answer`` with a status for each bucket, once all that is held here has been walked over. False: it will not be, for now."""
+
+    def on_invalidated(self, request: wire.Invalidate) -> None:
+        """Somebody told this node, and perhaps not all that are in its ring."""
+
+    def on_other_tags(self, peer: str) -> None:
+        """That node has heard of other tags than this one."""
 
     def leave(self, *, anew: bool) -> bool:
         """Leave the ring and end, and begin again if ``anew``. False: this node is not a process by itself."""
@@ -192,19 +201,31 @@ class Dispatcher:
         group = self._known_group(peer, request)
         if group is None:
             return
-        if request.kind == wire.MOMENT:
-            self._answer(
-                peer, wire.Word(*wire.header(wire.MOMENT, request.request_id, self._desk.epoch), group.moment())
-            )
-        elif isinstance(request, wire.Invalidate):
+
+        def header(kind: int) -> wire.Header:
+            return wire.header(kind, request.request_id, self._desk.epoch)
+
+        if isinstance(request, wire.Invalidate):
+
+            def done() -> None:
+                # In this order, on one connection: so who hears that it is done gives no copy any more.
+                self._followers.flush()
+                self._answer(peer, wire.Query(*header(wire.PONG)))
+
             try:
-                group.invalidate(request.tags, request.versions)
+                group.tags.hear(request.tags, request.versions, request.floor, done)
             except RequestError as error:
                 self._refuse(peer, request.request_id, error)
                 return
-            # First, on the same connection: so who is told that it is done gives no copy any more.
-            self._followers.flush()
-            self._answer(peer, wire.Query(*wire.header(wire.PONG, request.request_id, self._desk.epoch)))
+            if not request.flags & wire.FORWARDED:
+                self._desk.on_invalidated(request)
+        elif isinstance(request, wire.Digests):
+            reply = repairing.answer(request, group.tags, header, tags_at_once(self._limits))
+            self._answer(peer, reply)
+            if reply.kind != wire.PONG:
+                self._desk.on_other_tags(request.sender)
+        else:
+            self._answer(peer, wire.Word(*header(wire.MOMENT), group.tags.moment()))
 
     def _watch(self, peer: bytes, request: wire.Delete) -> None:
         group = self._known_group(peer, request)
@@ -401,11 +422,11 @@ class Dispatcher:
         late.flush()
 
     def _clear(self, peer: bytes, request: wire.Query | wire.Reply | wire.Request) -> None:
+        """From a client of before there were tags: it asks each node by itself."""
         group = self._known_group(peer, request)
         if group is not None:
-            group.clear(
-                lambda: self._answer(peer, wire.Query(*wire.header(wire.PONG, request.request_id, self._desk.epoch)))
-            )
+            pong = wire.Query(*wire.header(wire.PONG, request.request_id, self._desk.epoch))
+            group.tags.hear([WHOLE_GROUP], [group.tags.moment()], done=lambda: self._answer(peer, pong))
 
     def _cancel(self, peer: bytes, request: wire.Cancel) -> None:
         late = self._lates.get((peer, request.request_id))

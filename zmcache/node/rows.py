@@ -26,11 +26,14 @@ def changes_of(request: Set | Delete | Changes) -> Iterator[Change]:
         return (Change(DELETE, key) for key in request.keys)
     columns: list[Iterable[object]] = [request.keys, request.values, request.ttls_ms]
     if isinstance(request, Set):
-        flags, tags = request.value_flags or repeat(0), request.tags or repeat("")
-        return (
-            Change(SET, key, None if flag & NONE_FLAG else value, ttl_ms, tags=joined)
-            for key, value, ttl_ms, flag, joined in zip(*columns[:3], flags, tags, strict=False)
+        flags = request.value_flags or repeat(0)
+        sets = (
+            Change(SET, key, None if flag & NONE_FLAG else value, ttl_ms)
+            for key, value, ttl_ms, flag in zip(*columns[:3], flags, strict=False)
         )
+        if request.tags is None:
+            return sets
+        return (change._replace(tags=tags) for change, tags in zip(sets, request.tags, strict=True))
     kind = request.kind
     columns += [
         request.tokens,

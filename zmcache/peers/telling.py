@@ -15,7 +15,7 @@ from typing import Final
 
 from zmcache.core import wire
 from zmcache.core.tags import TAG_BYTES
-from zmcache.core.wire import INVALIDATE, MOMENT, Header, Invalidate, Limits, Reply, Word
+from zmcache.core.wire import FORWARDED, INVALIDATE, MOMENT, Header, Invalidate, Limits, Reply, Word
 from zmcache.errors import MeshError, NotAllTold, ProtocolError, ZmcacheError
 from zmcache.peers.channel import Channel
 
@@ -73,6 +73,16 @@ def tags_at_once(limits: Limits) -> int:
 
 def _message(header: Header, tags: list[str], version: int) -> Invalidate:
     return Invalidate(*header, tags, [version] * len(tags), 0)
+
+
+def relay(channels: Sequence[Channel], told: Invalidate, until_s: float) -> None:
+    """Tell these what one has told; nobody waits for it."""
+    for channel in channels:
+        answer = channel.query(
+            INVALIDATE, until_s, told.group, flags=FORWARDED,
+            make=lambda header: Invalidate(*header, told.tags, told.versions, told.floor),
+        )  # fmt: skip
+        answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
 
 
 def _between(now_s: float, until_s: float) -> float:
