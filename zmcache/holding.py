@@ -35,7 +35,6 @@ from zmcache.core.wire import (
     DELETE,
     DONE,
     KEPT,
-    LOST,
     OFFER,
     PUT,
     RELEASE,
@@ -156,13 +155,15 @@ class HeldGroup:
         """For leases: whether what is held is to be taken for nothing, by its tags."""
         return self._tagging.hides(key, mark)
 
+    def is_old(self, change: Change) -> bool:
+        """For leases: whether what a caller has made is old, by its tags, before it is stored."""
+        # Made of what was there when the lease was granted, and a lease's token is the version of that moment.
+        return self._tagging.is_old(change.tags, change.token)
+
     def keep(self, change: Change) -> Outcome:
         """For leases: store what a caller has made."""
         # No load that began before may store its result over it, and no hot copy stays; its own lease has ended.
         self.fence(change.key)
-        # Made of what was there when the lease was granted, and a lease's token is the version of that moment.
-        if self._tagging.is_old(change.tags, change.token):
-            return Outcome(None, LOST, 0.0)
         return self._changing.keep(change._replace(stamp=change.token))
 
     def _take_copy(self, copy: Change) -> Outcome:

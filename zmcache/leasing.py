@@ -10,7 +10,8 @@ What an asker is told, in this order:
 
 What the holder of a lease brings after its time is stored if it is the first to bring anything. A set or a delete ends the lease, and then it is
 not. After a set who waits gets the new value; after a delete the next of them makes it. Where the ring has moved the key away, who waits is
-sent to ask again, and so finds the new owner.
+sent to ask again, and so finds the new owner. Nor is it stored where one of its tags was invalidated since the lease was granted: then the next
+who waits makes it.
 
 Early refresh is XFetch (Vattani, Chierichetti, Lowenstein, Optimal Probabilistic Cache Stampede Prevention, VLDB 2015, figure 3): a value that
 took d to make is worth making anew when ``now - d * beta * ln(random) >= end``, so that one that takes long is made anew earlier.
@@ -59,7 +60,10 @@ class Values(Protocol):
         """Whether that is to be taken for nothing, by its tags."""
 
     def keep(self, change: Change) -> Outcome:
-        """Store what a PUT brings. `LOST`: it is old already, by its tags."""
+        """Store what a PUT brings."""
+
+    def is_old(self, change: Change) -> bool:
+        """Whether that is old already, by its tags."""
 
 
 class Waiting:
@@ -241,15 +245,15 @@ class Leasing:
 
     def put(self, change: Change) -> Outcome:
         """The holder of a lease brings the value. `LOST` when that has ended: then nothing is stored."""
+        if self._values.is_old(change):
+            # As if it had brought nothing. Who was granted a lease after its own may have begun late enough.
+            self.overtaken += 1
+            return self.release(change)
         if not self._leases.end(change.key, change.token):
             self.overtaken += 1
             return Outcome(None, LOST, 0.0)
         kept = self._values.keep(change)
         if kept.error is not None:
-            self._again(change.key)
-            return kept
-        if kept.status == LOST:
-            self.overtaken += 1
             self._again(change.key)
             return kept
         status = IS_NONE if change.value is None else FROM_LOADER

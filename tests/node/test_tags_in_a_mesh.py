@@ -9,7 +9,7 @@ from eventually import eventually
 from mesh_fixture import Cluster, endpoint, mesh_test
 
 from zmcache.core.tags import WHOLE_GROUP
-from zmcache.core.wire import COPY, FILL, PUT, Change
+from zmcache.core.wire import COPY, DONE, FILL, LEASED, LOST, PUT, Change
 from zmcache.errors import NotAllTold, RequestError
 from zmcache.node.housekeeping import time_since_boot_s
 
@@ -144,6 +144,21 @@ def test_an_old_value_is_not_given_while_a_new_one_is_made() -> None:
                 await items.get_or_set("k", fails, stale_ttl=600, stale_if_error=600, tags=["t"])
 
     mesh_test(test, "a", "b", "c", loads=False)
+
+
+def test_a_slow_maker_whose_value_is_old_does_not_end_the_lease_of_the_next() -> None:
+    async def test(cluster: Cluster) -> None:
+        group, key = cluster.group("a"), cluster.key_of("a")
+        slow = await group.changed(Change(FILL, key, b"", 1), None)
+        await eventually(lambda: group._leasing._leases.of(key, group.clock()) is None)
+        group.tags.hear(["t"], [group.tags.moment()])
+        second = await group.changed(Change(FILL, key), None)
+        assert second.status == LEASED
+        assert (await group.changed(Change(PUT, key, b"old", token=slow.token, tags="t"), None)).status == LOST
+        assert (await group.changed(Change(PUT, key, b"new", token=second.token, tags="t"), None)).status == DONE
+        assert group.get_nowait(key) == b"new"
+
+    mesh_test(test, "a", "b", loads=False)
 
 
 def test_the_value_of_a_lease_holds_since_the_lease_was_granted() -> None:

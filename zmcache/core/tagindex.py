@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zmcache.core.tags import split_tags
+
 
 class TagIndex:
     """Keys by tag, of some keys only: they are noted and dropped one by one."""
@@ -17,14 +19,14 @@ class TagIndex:
         if self._tags.get(key) != tags:
             self.drop(key)
             self._tags[key] = tags
-            for tag in tags.split("\n"):
+            for tag in split_tags(tags):
                 self._keys.setdefault(tag, set()).add(key)
 
     def drop(self, key: str) -> None:
         """Nobody wants to hear of it any more."""
         tags = self._tags.pop(key, None)
         if tags is not None:
-            for tag in tags.split("\n"):
+            for tag in split_tags(tags):
                 keys = self._keys[tag]
                 keys.discard(key)
                 if not keys:

@@ -75,10 +75,15 @@ def joined_tags(tags: Iterable[str]) -> str:
     return _SEPARATOR.join(check_tags(tags))
 
 
+def split_tags(joined: str) -> list[str]:
+    """What `joined_tags` was given, at least one."""
+    return joined.split(_SEPARATOR)
+
+
 def check_joined(text: str) -> None:
     """Raises `InvalidTag` for what `joined_tags` never gives: it may come from anybody."""
     if text:
-        tags = text.split(_SEPARATOR)
+        tags = split_tags(text)
         if len(tags) > TAGS_A_KEY:
             raise InvalidTag(f"{len(tags)} tags on one key, limit {TAGS_A_KEY}")
         for tag in tags:

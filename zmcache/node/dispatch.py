@@ -19,12 +19,11 @@ from typing import Final, Protocol, TypeAlias
 from zmcache.core import wire
 from zmcache.core.flight import failure
 from zmcache.core.marks import Held, all_plain
-from zmcache.core.ring import Epoch
 from zmcache.core.tags import WHOLE_GROUP
 from zmcache.deadlines import Deadlines
 from zmcache.errors import Busy, PeerUnavailable, ProtocolError, RequestError, UnknownGroup, ZmcacheError
 from zmcache.group import LocalGroup
-from zmcache.node import repairing
+from zmcache.node import tagrequests
 from zmcache.node.followers import Followers
 from zmcache.node.late import Late, Row
 from zmcache.node.rows import TEXT_BYTES, Values, changes_of, error_text, lives_ms, parts, rows_bytes
@@ -38,19 +37,10 @@ _Request: TypeAlias = wire.Get | wire.Set | wire.Delete | wire.Changes
 # Whether the node serves or not. Between nodes: who joins is filled, who leaves answers for what it hands over. And how it is, for who wonders.
 _AT_ANY_TIME: Final = frozenset(
     {
-        wire.PING,
-        wire.COPY,
-        wire.OFFER,
-        wire.DIGESTS,
-        wire.DOUBT,
-        wire.HANDED,
-        wire.USED,
-        wire.STATS,
-        wire.MOMENT,
-        wire.INVALIDATE,
-        wire.GENERATIONS,
+        wire.PING, wire.COPY, wire.OFFER, wire.DIGESTS, wire.DOUBT, wire.HANDED, wire.USED, wire.STATS,
+        wire.MOMENT, wire.INVALIDATE, wire.GENERATIONS,
     }
-)
+)  # fmt: skip
 
 # What a node answers that is cut off from the others: a question for what it holds, and who has nobody else.
 _EVEN_AWAY: Final = wire.PEEK | wire.LAST
@@ -59,12 +49,8 @@ _GONE: Final = failure(PeerUnavailable("none of those who hold the key can be re
 _log = logging.getLogger("zmcache.node")
 
 
-class Desk(Protocol):
+class Desk(tagrequests.Desk, Protocol):
     """What the dispatcher needs of its node."""
-
-    @property
-    def epoch(self) -> Epoch:
-        """That of the ring in use."""
 
     @property
     def is_away(self) -> bool:
@@ -94,12 +80,6 @@ class Desk(Protocol):
     def compare(self, request: wire.Digests, answer: Callable[[bytes], None]) -> bool:
         """``answer`` with a status for each bucket, once all that is held here has been walked over. False: it will not be, for now."""
 
-    def on_invalidated(self, request: wire.Invalidate) -> None:
-        """Somebody told this node, and perhaps not all that are in its ring."""
-
-    def on_other_tags(self, peer: str) -> None:
-        """That node has heard of other tags than this one."""
-
     def leave(self, *, anew: bool) -> bool:
         """Leave the ring and end, and begin again if ``anew``. False: this node is not a process by itself."""
 
@@ -125,6 +105,7 @@ class Dispatcher:
         self._deadlines = deadlines
         self._send = send
         self._clock = clock
+        self._tag_requests = tagrequests.TagRequests(desk, self._answer, followers.flush, tags_at_once(limits))
         self._loop = asyncio.get_running_loop()
         self._room = limits.message_bytes - _HEADER_BYTES
         # So many rows fit one message, whatever they hold.
@@ -199,33 +180,11 @@ class Dispatcher:
 
     def _of_tags(self, peer: bytes, request: wire.Message) -> None:
         group = self._known_group(peer, request)
-        if group is None:
-            return
-
-        def header(kind: int) -> wire.Header:
-            return wire.header(kind, request.request_id, self._desk.epoch)
-
-        if isinstance(request, wire.Invalidate):
-
-            def done() -> None:
-                # In this order, on one connection: so who hears that it is done gives no copy any more.
-                self._followers.flush()
-                self._answer(peer, wire.Query(*header(wire.PONG)))
-
+        if group is not None:
             try:
-                group.tags.hear(request.tags, request.versions, request.floor, done)
+                self._tag_requests.serve(peer, request, group.tags)
             except RequestError as error:
                 self._refuse(peer, request.request_id, error)
-                return
-            if not request.flags & wire.FORWARDED:
-                self._desk.on_invalidated(request)
-        elif isinstance(request, wire.Digests):
-            reply = repairing.answer(request, group.tags, header, tags_at_once(self._limits))
-            self._answer(peer, reply)
-            if reply.kind != wire.PONG:
-                self._desk.on_other_tags(request.sender)
-        else:
-            self._answer(peer, wire.Word(*header(wire.MOMENT), group.tags.moment()))
 
     def _watch(self, peer: bytes, request: wire.Delete) -> None:
         group = self._known_group(peer, request)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Final, Protocol
 
@@ -162,17 +162,3 @@ class Repairing:
 
 def _question(digests: list[int], me: str, header: wire.Header) -> wire.Digests:
     return wire.Digests(*header, digests, me)
-
-
-def answer(request: wire.Digests, tags: Invalidating, header: Callable[[int], wire.Header], most: int) -> wire.Reply:
-    """To who asks: what it does not know, ``most`` tags of it; with a digest of all, only whether there is anything."""
-    generations = tags.generations
-    if len(request.digests) == 1:
-        if request.digests[0] == generations.digest():
-            return wire.Query(*header(wire.PONG))
-        return wire.Invalidate(*header(wire.INVALIDATE), [], [], generations.floor)
-    generations.prune()
-    rows = generations.differing(request.digests, most)
-    return wire.Invalidate(
-        *header(wire.INVALIDATE), [tag for tag, _ in rows], [version for _, version in rows], generations.floor
-    )
