@@ -43,6 +43,7 @@ from zmcache.core.wire import (
     Limits,
     check_key,
     check_value,
+    room_for_value,
 )
 from zmcache.deadlines import Deadlines
 from zmcache.errors import DeadlineExceeded, LifecycleError, PartialResult, ZmcacheError
@@ -151,9 +152,10 @@ class Group(LocalGroup):
         Raises `InvalidKey`, `ValueTooLarge`, `InvalidTtl`, `InvalidTag` or a `MeshError`.
         """
         check_key(key, self.limits.key_bytes)
+        joined = joined_tags(tags)
         if value is not None:
-            check_value(value, self.limits.value_bytes)
-        await self.changed(Change(SET, key, value, ttl_to_ms(ttl), tags=joined_tags(tags)), timeout)
+            check_value(value, room_for_value(self.limits, joined))
+        await self.changed(Change(SET, key, value, ttl_to_ms(ttl), tags=joined), timeout)
 
     async def delete(self, key: str, *, timeout: Duration | None = None) -> bool:
         """Delete ``key`` at its owner; whether it was there. Raises `InvalidKey` or a `MeshError`."""

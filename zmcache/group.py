@@ -116,12 +116,10 @@ class LocalGroup(HeldGroup):
         if mark.tags:
             if self._audience is not None:
                 self._audience.note_tags(key, mark.tags)
-            # No load brings tags: to load it anew early would lose them.
             if self._tagging.hides(key, mark):
                 return None
-            known = self._leasing.of_mark(key, mark, now_s, hot=hot, fills=fills)
-            return None if known is None else known._replace(has_tags=True)
-        if not fills and not hot and self._loading is not None:
+        # No load brings tags: to load it anew early would lose them.
+        elif not fills and not hot and self._loading is not None:
             self._refresh_early(key, mark, now_s)
         return self._leasing.of_mark(key, mark, now_s, hot=hot, fills=fills)
 

@@ -131,15 +131,17 @@ class Leasing:
 
     def of_mark(self, key: str, mark: Marked, now_s: float, *, hot: bool, fills: bool) -> Outcome | None:
         """What a mark comes to for who asks now; None: as if nothing were there. ``fills``: the asker can make it anew."""
-        value, fresh_until_s, stale_until_s, took_s, *_ = mark
+        value, fresh_until_s, stale_until_s, took_s, tags, _ = mark
+        has_tags = bool(tags)
         if now_s < fresh_until_s:
             if fills and not hot and self.is_due(fresh_until_s, took_s, now_s) and not self._leases.of(key, now_s):
-                return Outcome(value, DUE, fresh_until_s)
+                return Outcome(value, DUE, fresh_until_s, None, 0, has_tags)
             if value is None:
-                return Outcome(None, IS_NONE, fresh_until_s)
-            return Outcome(value, FROM_HOT if hot else FROM_OWNER, fresh_until_s)
+                return Outcome(None, IS_NONE, fresh_until_s, None, 0, has_tags)
+            return Outcome(value, FROM_HOT if hot else FROM_OWNER, fresh_until_s, None, 0, has_tags)
         if fills and now_s < stale_until_s:
-            return Outcome(value, STALE if hot or self._leases.of(key, now_s) else DUE, now_s)
+            status = STALE if hot or self._leases.of(key, now_s) else DUE
+            return Outcome(value, status, now_s, None, 0, has_tags)
         return None
 
     def is_due(self, end_s: float, took_s: float, now_s: float) -> bool:

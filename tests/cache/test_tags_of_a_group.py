@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 from cache_worlds import World, in_each_world
+from mesh_fixture import Cluster
 
-from zmcache.errors import ConfigError, InvalidTag
+from zmcache.core.wire import Limits
+from zmcache.errors import ConfigError, InvalidTag, ValueTooLarge
 
 
 @in_each_world
@@ -242,3 +244,21 @@ async def test_arguments_that_make_no_tag_are_refused_before_the_function_runs(w
     await world.other.invalidate_tags("a%0Ab")
     await user("a\nb")
     assert calls == 3
+
+
+def test_a_value_that_fits_a_message_only_without_its_tags_is_refused_before_anything_is_sent() -> None:
+    async def test() -> None:
+        limits = Limits(key_bytes=100, value_bytes=10_000, message_bytes=10_000 + 100 + 1024)
+        tags = [f"{n:02}" + "x" * 240 for n in range(32)]
+        async with Cluster("a", loads=False, limits=limits) as cluster, cluster.client() as client:
+            items = client.group("items")
+            await items.set("k", b"v" * 10_000)
+            with pytest.raises(ValueTooLarge):
+                await items.set("k", b"v" * 10_000, tags=tags)
+            await items.set("k", b"v" * 2000, tags=tags)
+            assert await items.get_or_set("made", lambda: b"v" * 10_000, tags=tags) == b"v" * 10_000
+            assert await items.get("made") is None
+            await items.set_many({f"key-{n}": b"v" * 2000 for n in range(20)}, tags=tags)
+            assert len(await items.get_many([f"key-{n}" for n in range(20)])) == 20
+
+    asyncio.run(test())

@@ -66,8 +66,6 @@ def test_two_tables_that_told_each_other_what_differs_are_equal_and_know_the_new
             hears.raise_floor(tells.floor)
             for tag, version in tells.differing(hears.digests(), 100):
                 hears.raise_to(tag, version)
-        one.prune()
-        other.prune()
     assert one.digest() == other.digest()
     assert one.digests() == other.digests()
     for tag, version in left + right:
@@ -127,3 +125,15 @@ def test_a_tag_may_have_as_many_bytes_as_are_allowed_and_a_key_as_many_tags() ->
 
 def test_a_value_without_tags_is_held_as_its_bytes_alone() -> None:
     assert marked(Marked(b"value")) == b"value"
+
+
+def test_a_tag_that_is_invalidated_again_and_again_is_kept_once() -> None:
+    table = Generations()
+    for version in range(1, 20_000):
+        table.raise_to("a", version * 2)
+        table.raise_to(f"late-{version % 3}", version * 2 - 1)
+    assert len(table) == 4
+    assert len(table._late) < 1100
+    table.raise_floor(10**6)
+    assert len(table) == 0
+    assert table.digests() == Generations().digests()

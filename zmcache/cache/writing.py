@@ -13,7 +13,20 @@ from zmcache.cache.reading import Reading
 from zmcache.codecs import reads_counters
 from zmcache.core.calls import UNSET, Duration, Ttl, many_keys, ttl_to_ms
 from zmcache.core.tags import check_tag, joined_tags
-from zmcache.core.wire import ADD, CAS, DELETE, DONE, INCR, NOT_THERE, SET, TOUCH, Change, check_key, check_value
+from zmcache.core.wire import (
+    ADD,
+    CAS,
+    DELETE,
+    DONE,
+    INCR,
+    NOT_THERE,
+    SET,
+    TOUCH,
+    Change,
+    check_key,
+    check_value,
+    room_for_value,
+)
 from zmcache.errors import MeshError, ProtocolError, RequestError, ZmcacheError
 
 T = TypeVar("T")
@@ -33,8 +46,7 @@ class Writing(Reading[T]):
         self, key: str, value: T | None, *, ttl: Ttl = UNSET, tags: Iterable[str] = (), timeout: Duration | None = None
     ) -> None:
         """Store ``value`` at the owner. A value may be None."""
-        change = Change(SET, key, self._encoded(key, value), ttl_to_ms(ttl), tags=joined_tags(tags))
-        await self._told(change, timeout)
+        await self._told(self._tagged(SET, key, value, ttl_to_ms(ttl), joined_tags(tags)), timeout)
 
     async def set_many(
         self,
@@ -50,7 +62,7 @@ class Writing(Reading[T]):
         does not know or a value that is too large for the group, when all have been tried.
         """
         ttl_ms, joined = ttl_to_ms(ttl), joined_tags(tags)
-        changes = [Change(SET, key, self._encoded(key, value), ttl_ms, tags=joined) for key, value in values.items()]
+        changes = [self._tagged(SET, key, value, ttl_ms, joined) for key, value in values.items()]
         told = await self._changed_all(changes, timeout)
         failed = {change.key: how for change, how in zip(changes, told, strict=True) if isinstance(how, MeshError)}
         if failed:
@@ -61,8 +73,7 @@ class Writing(Reading[T]):
         self, key: str, value: T | None, *, ttl: Ttl = UNSET, tags: Iterable[str] = (), timeout: Duration | None = None
     ) -> bool:
         """Store ``value`` where there is none; whether it was stored. Raises `OutcomeUnknown` when that cannot be told."""
-        change = Change(ADD, key, self._encoded(key, value), ttl_to_ms(ttl), tags=joined_tags(tags))
-        told = await self._told(change, timeout)
+        told = await self._told(self._tagged(ADD, key, value, ttl_to_ms(ttl), joined_tags(tags)), timeout)
         return told is not None and told[1] == DONE
 
     async def delete(self, key: str, *, timeout: Duration | None = None) -> bool:
@@ -172,6 +183,12 @@ class Writing(Reading[T]):
     def _checked(self, key: str) -> str:
         check_key(key, self._raw.limits.key_bytes)
         return key
+
+    def _tagged(self, kind: int, key: str, value: T | None, ttl_ms: int, tags: str) -> Change:
+        data = self._encoded(key, value)
+        if tags and data is not None:
+            check_value(data, room_for_value(self._raw.limits, tags))
+        return Change(kind, key, data, ttl_ms, tags=tags)
 
     def _encoded(self, key: str, value: T | None) -> bytes | None:
         """As it travels. None is marked there, not encoded: a codec never sees it."""

@@ -112,6 +112,8 @@ MAX_ROWS: Final = 65_536  # of a MEMBERS or FIGURES message: as many nodes as a 
 HEADER_FIELDS: Final = 8
 # What a key of a SET, or a position of an ANSWER, costs in a frame besides its key and value.
 ROW_OVERHEAD_BYTES: Final = 32
+# What a message holds at least besides one key and one value (`zmcache.config`).
+MESSAGE_SPARE_BYTES: Final = 1024
 
 Header: TypeAlias = tuple[int, int, int, int, int, int, int, str]
 
@@ -132,6 +134,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     message_bytes: int = 8 * 1024 * 1024
     inflight_bytes: int = 64 * 1024 * 1024
     inflight_requests: int = 10_000
+
+
+def room_for_value(limits: Limits, tags: str) -> int:
+    """The longest value that fits a message together with these tags: they may take what a message has to spare, and more."""
+    if not tags:
+        return limits.value_bytes
+    return min(limits.value_bytes, limits.message_bytes - limits.key_bytes - MESSAGE_SPARE_BYTES - len(tags.encode()))
 
 
 class BadFrame(ProtocolError):

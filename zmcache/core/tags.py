@@ -15,13 +15,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from functools import reduce
+from heapq import heapify, heappop, heappush
 from itertools import islice
 from operator import xor
 from typing import Final
 
-import xxhash
-
-from zmcache.core.holding import BUCKETS
+from zmcache.core.holding import BUCKETS, add_to, bucket_of, hash_key, no_digests
 from zmcache.errors import InvalidTag
 
 TAGS_A_KEY: Final = 32
@@ -30,8 +29,9 @@ TAGS_MOST: Final = 100_000
 
 WHOLE_GROUP: Final = "\n"
 """In place of a tag: all that a group holds. No tag of a caller's has this name."""
-# The part of a full table that is let go of at once: about two milliseconds' work.
-_LET_GO: Final = 64
+# The part of a full table that is let go of at once: a few milliseconds' work.
+_LET_GO: Final = 128
+_LATE_SPARE: Final = 1000
 _SEPARATOR: Final = "\n"
 _CONTROLS: Final = frozenset(map(chr, (*range(32), 127)))
 
@@ -93,44 +93,47 @@ def check_joined(text: str) -> None:
 class Generations:
     """The table of one group."""
 
-    __slots__ = ("_digests", "_least", "_most", "_table", "floor")
+    __slots__ = ("_buckets", "_digests", "_late", "_least", "_most", "_newest", "_table", "floor")
 
     def __init__(self, most: int = TAGS_MOST) -> None:
-        # Those that were told of longest ago first.
+        # Those that were told of longest ago first, which is nearly the order of their versions; those that are out of it are in `_late`, a heap.
         self._table: OrderedDict[str, int] = OrderedDict()
+        self._late: list[tuple[int, str]] = []
+        self._newest = 0
+        self._buckets: list[set[str]] = [set() for _ in range(BUCKETS)]
+        self._digests = no_digests()
         self._most = most
         self._least = 0
-        self._digests = [0] * BUCKETS
         self.floor = 0
         """What is no newer than this and carries any tag is old."""
 
     def __len__(self) -> int:
         return len(self._table)
 
-    def __bool__(self) -> bool:
-        return bool(self._table or self.floor)
-
     def of(self, tag: str) -> int:
         """The version at which it was invalidated last; 0: never."""
         return self._table.get(tag, 0)
 
-    def newest(self, joined_tags: str) -> int:
+    def newest(self, joined: str) -> int:
         """What carries these is old unless its stamp is greater than this. About 0.3 us for one tag."""
         table, newest = self._table, self._least
-        for tag in joined_tags.split(_SEPARATOR):
+        for tag in joined.split(_SEPARATOR):
             version = table.get(tag, 0)
             if version > newest:
                 newest = version
         return newest
 
     def raise_to(self, tag: str, version: int) -> bool:
-        """It was invalidated at that version. False: that, or something newer, was known."""
+        """It was invalidated at that version. False: that, or something newer, was known. About 3 us."""
         old = self._table.get(tag, 0)
         if version <= max(old, self.floor if tag != WHOLE_GROUP else 0):
             return False
         self._change(tag, old, version)
         self._table[tag] = version
         self._table.move_to_end(tag)
+        if version < self._newest:
+            self._note_late(tag, version)
+        self._newest = max(self._newest, version)
         if tag == WHOLE_GROUP:
             self._least = max(self._least, version)
         if len(self._table) > self._most:
@@ -140,31 +143,48 @@ class Generations:
             self.raise_floor(self._table[last])
         return True
 
+    def raise_floor(self, version: int) -> None:
+        """All that has any tag, and is no newer than this, is old. No row is left that says no more than that: or two tables that know the same
+        would differ.
+        """
+        if version <= self.floor:
+            return
+        self.floor = version
+        self._least = max(self._least, version)
+        while self._table and self._table[first := self._first()] <= version and first != WHOLE_GROUP:
+            self._remove(first)
+        while self._late and self._late[0][0] <= version:
+            at, tag = heappop(self._late)
+            if self._table.get(tag) == at and tag != WHOLE_GROUP:
+                self._remove(tag)
+
     def _first(self) -> str:
         """The first that the floor can cover; the table is not empty."""
         if next(iter(self._table)) == WHOLE_GROUP:
             self._table.move_to_end(WHOLE_GROUP)
         return next(iter(self._table))
 
-    def raise_floor(self, version: int) -> None:
-        """All that has any tag, and is no newer than this, is old."""
-        if version <= self.floor:
-            return
-        self.floor = version
-        self._least = max(self._least, version)
-        # Nearly in the order of their versions, so that this ends soon. The few that stand behind newer ones go when their turn comes, or in `prune`.
-        while self._table and self._table[first := self._first()] <= version and first != WHOLE_GROUP:
-            self._change(first, self._table.pop(first), 0)
+    def _note_late(self, tag: str, version: int) -> None:
+        heappush(self._late, (version, tag))
+        if len(self._late) > len(self._table) + _LATE_SPARE:
+            # Most were invalidated again since.
+            self._late = [row for row in self._late if self._table.get(row[1]) == row[0]]
+            heapify(self._late)
 
-    def prune(self) -> None:
-        """Leave no tag that the floor covers: or two tables that say the same would differ. Looks at all of them."""
-        if self.floor:
-            for tag in [tag for tag, at in self._table.items() if at <= self.floor and tag != WHOLE_GROUP]:
-                self._change(tag, self._table.pop(tag), 0)
+    def _remove(self, tag: str) -> None:
+        self._change(tag, self._table.pop(tag), 0)
 
     def _change(self, tag: str, old: int, version: int) -> None:
-        bucket, position = _bucket_of(tag)
-        self._digests[bucket] ^= _mixed(position, old) ^ _mixed(position, version)
+        position = hash_key(tag)
+        bucket = self._buckets[bucket_of(position)]
+        if old:
+            add_to(self._digests, position, old)
+        else:
+            bucket.add(tag)
+        if version:
+            add_to(self._digests, position, version)
+        else:
+            bucket.discard(tag)
 
     # -- two tables ------------------------------------------------------------------------------------------------
 
@@ -174,32 +194,14 @@ class Generations:
 
     def digests(self) -> list[int]:
         """One a bucket, the floor left out."""
-        return list(self._digests)
+        return self._digests.tolist()
 
     def differing(self, digests: list[int], most: int) -> list[tuple[str, int]]:
         """Rows of buckets whose digests are others here, ``most`` at the most, whole buckets where these fit; empty where none differs."""
-        buckets = {at for at, (mine, theirs) in enumerate(zip(self._digests, digests, strict=True)) if mine != theirs}
-        by_bucket: dict[int, list[tuple[str, int]]] = {}
-        if buckets:
-            for tag, version in self._table.items():
-                bucket = _bucket_of(tag)[0]
-                if bucket in buckets:
-                    by_bucket.setdefault(bucket, []).append((tag, version))
         rows: list[tuple[str, int]] = []
-        for bucket_rows in by_bucket.values():
-            if rows and len(rows) + len(bucket_rows) > most:
-                break
-            rows += bucket_rows
+        for bucket, mine, theirs in zip(self._buckets, self._digests, digests, strict=True):
+            if mine != theirs:
+                if rows and len(rows) + len(bucket) > most:
+                    break
+                rows += [(tag, self._table[tag]) for tag in bucket]
         return rows[:most]
-
-
-def _bucket_of(tag: str) -> tuple[int, int]:
-    position = xxhash.xxh3_64_intdigest(tag.encode())
-    return position >> 56, position
-
-
-def _mixed(position: int, version: int) -> int:
-    """Of a tag that is not in the table, version 0, nothing."""
-    if not version:
-        return 0
-    return xxhash.xxh3_64_intdigest(position.to_bytes(8, "little") + version.to_bytes(8, "little"))

@@ -142,6 +142,7 @@ from zmcache.core.messages import (
     Set,
     Word,
     header,
+    room_for_value,
 )
 from zmcache.core.readers import READERS, check_key, check_value
 from zmcache.errors import RequestError
@@ -246,6 +247,7 @@ __all__ = [
     "decode",
     "encode",
     "header",
+    "room_for_value",
     "sealed",
 ]
 

@@ -156,7 +156,6 @@ class Repairing:
             if not is_news and not is_first:
                 return  # what it knows else is older
             is_first = False
-            tags.generations.prune()
             digests = tags.generations.digests()
 
 

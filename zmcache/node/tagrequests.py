@@ -65,7 +65,6 @@ class TagRequests:
             if request.digests[0] == generations.digest():
                 return wire.Query(*self._header(PONG, request))
             return wire.Invalidate(*self._header(INVALIDATE, request), [], [], generations.floor)
-        generations.prune()
         rows = generations.differing(request.digests, self._most)
         names, versions = [tag for tag, _ in rows], [version for _, version in rows]
         return wire.Invalidate(*self._header(INVALIDATE, request), names, versions, generations.floor)

@@ -18,7 +18,7 @@ from zmcache.core.calls import UNSET, Duration, Item, Ttl, many_keys, ttl_to_ms
 from zmcache.core.calltags import CallTags, TagsOf
 from zmcache.core.keys import Keys
 from zmcache.core.tags import check_tags, joined_tags
-from zmcache.core.wire import FROM_LOADER, IS_NONE, SET, Change
+from zmcache.core.wire import FROM_LOADER, IS_NONE, SET
 from zmcache.errors import LifecycleError, MeshError, RequestError
 from zmcache.sync.bridge import Bridge
 from zmcache.sync.cached import SyncCached, lent
@@ -123,7 +123,7 @@ class SyncGroup(Generic[T]):
         raw, tags = self._raw, check_tags(tags)
         set_directly = raw.set_directly if self._serves_threads and raw.get_directly is not None else None
         if set_directly is not None and self._bridge.is_alone():
-            change = Change(SET, key, self._group._encoded(key, value), ttl_to_ms(ttl), tags=joined_tags(tags))
+            change = self._group._tagged(SET, key, value, ttl_to_ms(ttl), joined_tags(tags))
             try:
                 done, timeout = set_directly(change, timeout, self._bridge.run_soon)
             except MeshError as error:
