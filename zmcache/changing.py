@@ -327,10 +327,10 @@ class Changing:
                 value, expires_at_s = b"%d" % (int(old) + delta), there.fresh_until_s
             except ValueError:
                 return failure(InvalidValue("what is there is not an ASCII integer"))
-        if expires_at_s is None:
+        if there is None or expires_at_s is None:
             kept = self._store_value(value, change)
             return kept if kept.error else Outcome(value, FROM_OWNER, kept.expires_at_s)
-        held = marked(Marked(value, tags=there.tags, stamp=there.stamp)) if there is not None else value
+        held = marked(Marked(value, tags=there.tags, stamp=there.stamp))
         self._set(change.key, held, expires_at_s, self._next_version(change.key))
         return Outcome(value, FROM_OWNER, expires_at_s)
 

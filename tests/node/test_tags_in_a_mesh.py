@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 from eventually import eventually
-from mesh_fixture import Cluster, endpoint, mesh_test
+from mesh_fixture import Cluster, endpoint, mesh_test, took_less_than
 
 from zmcache.core.tags import WHOLE_GROUP
 from zmcache.core.wire import COPY, DONE, FILL, LEASED, LOST, PUT, Change
-from zmcache.errors import NotAllTold, RequestError
+from zmcache.errors import NotAllTold, PeerUnavailable, RequestError, UnknownGroup
 from zmcache.node.housekeeping import time_since_boot_s
 
 
@@ -229,6 +229,48 @@ def test_the_caller_is_told_who_could_not_be_told_and_that_node_hears_of_it_from
             cluster.network.heal(endpoint("c"))
 
     mesh_test(test, "a", "b", "c", loads=False)
+
+
+def test_a_node_that_hangs_costs_the_call_its_timeout_and_the_others_are_told() -> None:
+    async def test(cluster: Cluster) -> None:
+        async with cluster.client("a", "b", "c", timeout=0.4) as client:
+            items = client.group("items")
+            keys = {name: cluster.key_of(name) for name in "abc"}
+            for key in keys.values():
+                await items.set(key, b"v", tags=["t"])
+            cluster.network.pause(endpoint("c"))
+            with took_less_than(0.45), pytest.raises(NotAllTold) as caught:
+                await items.invalidate_tags("t")
+            assert caught.value.nodes == ("c",)
+            assert cluster.group("a").get_nowait(keys["a"]) is cluster.group("b").get_nowait(keys["b"]) is None
+            cluster.network.resume(endpoint("c"))
+            await eventually(lambda: cluster.group("c").get_nowait(keys["c"]) is None)
+
+    mesh_test(test, "a", "b", "c", loads=False)
+
+
+def test_a_cache_that_may_be_away_counts_an_invalidation_that_did_not_reach_all() -> None:
+    async def test(cluster: Cluster) -> None:
+        async with cluster.client("a", "b", on_error="miss") as client:
+            cluster.network.cut(endpoint("b"))
+            await client.group("items").invalidate_tags("t")
+            assert client.failures == 1
+            assert knows(cluster, "a", "t")
+            cluster.network.heal(endpoint("b"))
+
+    mesh_test(test, "a", "b", loads=False)
+
+
+def test_where_nobody_can_be_told_the_caller_hears_why() -> None:
+    async def test(cluster: Cluster) -> None:
+        async with cluster.client("a", timeout=0.5) as client:
+            with pytest.raises(UnknownGroup):
+                await client.group("nothing").invalidate_tags("t")
+            cluster.network.cut(endpoint("a"))
+            with pytest.raises(PeerUnavailable):
+                await client.group("items").invalidate_tags("t")
+
+    mesh_test(test, "a", loads=False)
 
 
 def test_a_node_that_was_cut_off_never_gives_what_was_invalidated_meanwhile() -> None:

@@ -507,9 +507,8 @@ class Node:
 
     def on_invalidated(self, request: wire.Invalidate) -> None:
         """See `zmcache.node.dispatch.Desk`."""
-        epoch = self.epoch
-        # Whoever has another ring may not know of all who are in this one.
-        if self._mesh is not None and (request.revision, request.digest) != (epoch.revision, epoch.digest):
+        # Whoever has other members in its ring may not know of all who are in this one.
+        if self._mesh is not None and request.digest != self.epoch.digest:
             relay(self._mesh.channels(), request, self._loop_time() + _RELAYED_S)
 
     def on_other_tags(self, peer: str) -> None:

@@ -43,8 +43,9 @@ async def invalidate(
     moments = [answer.number for answer in await _answers(asked) if isinstance(answer, Word) and answer.kind == MOMENT]
     version = max([least, *moments])
     if not version:
-        # Nobody has answered, and so nobody is told: every one of them has failed.
-        raise next(error for future in asked if (error := future.exception()) is not None)
+        # Nobody has answered, and so nobody is told.
+        failures = (error for future in asked if (error := future.exception()) is not None)
+        raise next(failures, ProtocolError("no node says which version a set would have"))
     on_version(version)
     failed: dict[str, ZmcacheError] = {}
     most = tags_at_once(channels[0].limits) if channels else 1
