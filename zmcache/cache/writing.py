@@ -158,7 +158,10 @@ class Writing(Reading[T]):
             self._away.note(self.name, error)
 
     async def clear(self, *, timeout: Duration | None = None) -> None:
-        """Empty the group on every node: what was there when this began is gone when it returns, what is set meanwhile may be."""
+        """Empty the group on every node: what was there when this began is gone when it returns, what is set meanwhile may be.
+
+        Raises `NotAllTold` where some nodes could not be reached: they are emptied when they hear of it from the others.
+        """
         try:
             await self._raw.clear(timeout)
         except MeshError as error:
