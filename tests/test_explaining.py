@@ -54,6 +54,19 @@ def test_an_entry_whose_time_is_over_is_gone_and_the_next_get_missed_for_that() 
     told_by(test)
 
 
+def test_an_entry_whose_tag_was_invalidated_is_not_told_and_the_next_get_missed_for_that() -> None:
+    async def test(cache: LocalCache) -> None:
+        items = cache.group("items")
+        await items.set("k", b"1", tags=["user:42"])
+        assert len((await explained(cache, "k")).found) == 1
+        await items.invalidate_tags("user:42")
+        assert (await explained(cache, "k")).found == ()
+        assert await items.get("k") is None
+        assert (await explained(cache, "k")).missed == "a tag of it was invalidated"
+
+    told_by(test)
+
+
 def test_an_entry_that_is_evicted_says_so_at_the_next_miss() -> None:
     async def test(cache: LocalCache) -> None:
         items = cache.group("items")

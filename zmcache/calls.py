@@ -9,8 +9,8 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterable
-from typing import TypeVar, overload
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeAlias, TypeVar, overload
 
 from zmcache.core.calls import (
     DEFAULT_TIMEOUT_S,
@@ -28,6 +28,7 @@ from zmcache.core.flight import Flight, Outcome, Waiter, failure
 from zmcache.core.marks import ABSENT, Held
 from zmcache.core.settings import GroupSettings
 from zmcache.core.store import Reader
+from zmcache.core.tags import WHOLE_GROUP, check_tag, joined_tags
 from zmcache.core.versions import Versions
 from zmcache.core.wire import (
     DELETE,
@@ -43,6 +44,7 @@ from zmcache.core.wire import (
     Limits,
     check_key,
     check_value,
+    room_for_value,
 )
 from zmcache.deadlines import Deadlines
 from zmcache.errors import DeadlineExceeded, LifecycleError, PartialResult, ZmcacheError
@@ -52,6 +54,9 @@ from zmcache.peering import Peers
 from zmcache.tracing import traceparent
 
 T = TypeVar("T")
+
+Tell: TypeAlias = Callable[[str, Sequence[str], float, int, Callable[[int], None]], Awaitable[object]]
+"""Tells all other nodes; see `zmcache.peers.telling.invalidate` for the arguments from the second on. The first is the group's name."""
 
 
 class Group(LocalGroup):
@@ -69,9 +74,12 @@ class Group(LocalGroup):
         random: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
         versions: Versions | None = None,
+        tell: Tell | None = None,
     ) -> None:
+        """``tell``: how the other nodes are told of tags that are invalidated; None: there are none."""
         super().__init__(name, settings, limits, peers, loader=loader, random=random, clock=clock, versions=versions)
         self._deadlines = deadlines
+        self._tell = tell
         self.get_nowait: Reader = self._store.reader(self._clock, self._meaning, self._copy_of)
         """``get_nowait(key, default=None)``: what this node holds of ``key`` now, a hot copy included; ``default``
         otherwise. Asks nobody and loads nothing. Raises `InvalidKey`."""
@@ -131,16 +139,25 @@ class Group(LocalGroup):
             raise PartialResult(values, errors)
         return values
 
-    async def set(self, key: str, value: bytes | None, *, ttl: Ttl = UNSET, timeout: Duration | None = None) -> None:
+    async def set(
+        self,
+        key: str,
+        value: bytes | None,
+        *,
+        ttl: Ttl = UNSET,
+        tags: Iterable[str] = (),
+        timeout: Duration | None = None,
+    ) -> None:
         """Store ``value`` at the owner of ``key``. ``ttl``: seconds, a timedelta or "1h30m"; None: for ever; left out: the
-        group's.
+        group's. ``tags``: names by which it can be invalidated together with others.
 
-        Raises `InvalidKey`, `ValueTooLarge`, `InvalidTtl` or a `MeshError`.
+        Raises `InvalidKey`, `ValueTooLarge`, `InvalidTtl`, `InvalidTag` or a `MeshError`.
         """
         check_key(key, self.limits.key_bytes)
+        joined = joined_tags(tags)
         if value is not None:
-            check_value(value, self.limits.value_bytes)
-        await self.changed(Change(SET, key, value, ttl_to_ms(ttl)), timeout)
+            check_value(value, room_for_value(self.limits, joined))
+        await self.changed(Change(SET, key, value, ttl_to_ms(ttl), tags=joined), timeout)
 
     async def delete(self, key: str, *, timeout: Duration | None = None) -> bool:
         """Delete ``key`` at its owner; whether it was there. Raises `InvalidKey` or a `MeshError`."""
@@ -153,6 +170,24 @@ class Group(LocalGroup):
         self.check_loop()
         deadline_s = self._loop.time() + (DEFAULT_TIMEOUT_S if timeout is None else check_timeout(timeout))
         return await self.explaining.ask(key, deadline_s)
+
+    async def invalidate_tags(self, *tags: str, timeout: Duration | None = None) -> None:
+        """Forget every entry that has one of these tags, on all nodes; see `zmcache.CacheGroup.invalidate_tags`.
+
+        Raises `InvalidTag`; `NotAllTold` where some nodes could not be reached, who hear of it later.
+        """
+        self.check_loop()
+        for tag in tags:
+            check_tag(tag)
+        until_s = self._loop.time() + (DEFAULT_TIMEOUT_S if timeout is None else check_timeout(timeout))
+
+        def heard(version: int) -> None:
+            self.tags.hear(tags, [version] * len(tags))
+
+        if self._tell is None:
+            heard(self.tags.moment())
+        elif tags:
+            await self._tell(self.name, tags, until_s, self.tags.moment(), heard)
 
     def check_loop(self) -> None:
         """Raises `LifecycleError` anywhere but in its own event loop."""
@@ -214,7 +249,7 @@ class Group(LocalGroup):
         self.check_loop()
         future: asyncio.Future[Outcome] = self._loop.create_future()
         waiter = _once(future)
-        self.clear(lambda: waiter(Outcome(None, DONE, 0.0)))
+        self.tags.hear([WHOLE_GROUP], [self.tags.moment()], done=lambda: waiter(Outcome(None, DONE, 0.0)))
         if not future.done():
             error = (await self._until(future, self._loop.time() + timeout)).error
             if error is not None:

@@ -3,7 +3,7 @@ All of each is one step of the loop, so none is torn.
 
 Every change has a version (`zmcache.core.versions`) newer than what it takes the place of; a delete leaves its own behind
 (`zmcache.core.tombstones`). A copy is taken when its version is the newer one, whatever order copies come in: so all who hold a key come to hold
-the same.
+the same. What has tags and is old by them (`zmcache.core.tagging`) is not there.
 
 The token of a value is a hash of it: `cas` stores where the value still is what the caller has seen. Nothing has to be kept for it, and a token
 holds at a stand-in and after a restart too. (A value that was changed and changed back counts as unchanged.)
@@ -19,6 +19,7 @@ from zmcache.core.flight import Outcome, failure
 from zmcache.core.lives import Lives
 from zmcache.core.marks import ABSENT, Held, Marked, marked, read_mark
 from zmcache.core.store import Store
+from zmcache.core.tagging import Tagging
 from zmcache.core.tokens import token_of
 from zmcache.core.tombstones import Tombstones
 from zmcache.core.versions import Versions, newer
@@ -54,9 +55,11 @@ class Changing:
         store: Store,
         lives: Lives,
         versions: Versions,
+        tagging: Tagging,
         clock: Callable[[], float],
     ) -> None:
         self._name = name
+        self._tagging = tagging
         self._store = store
         self._lives = lives
         self._versions = versions
@@ -82,8 +85,10 @@ class Changing:
         if kind == CAS:
             if there is None:
                 return Outcome(None, NOT_THERE, 0.0)
-            if token_of(there[0]) != change.token:
+            if token_of(there.value) != change.token:
                 return Outcome(None, KEPT, 0.0)
+            # What comes of a value has its tags, and is no newer than it: the caller has seen no more.
+            change = change._replace(tags=there.tags, stamp=there.stamp)
         if kind == INCR:
             return self._incr(change, there)
         return self._store_value(change.value, change)
@@ -93,17 +98,17 @@ class Changing:
         life_s = self._lives.of_set(change.ttl_ms)
         return self._put(change, life_s)
 
-    def _there(self, key: str) -> tuple[bytes | None, float] | None:
-        """The value and its end, unless it is past its life."""
+    def _there(self, key: str) -> Marked | None:
+        """The value with all that is known of it, unless it is past its life, or old."""
         now_s = self._clock()
         entry = self._store.lookup(key, now_s)
         if entry is None or entry[0] is ABSENT:
             return None
         held, expires_at_s = entry
         if isinstance(held, bytes):
-            return held, expires_at_s
+            return Marked(held, expires_at_s)
         mark = read_mark(held, expires_at_s)
-        return (mark.value, mark.fresh_until_s) if now_s < mark.fresh_until_s else None
+        return None if self._tagging.hides(key, mark) or now_s >= mark.fresh_until_s else mark
 
     def _store_value(self, value: bytes | None, change: Change) -> Outcome:
         life_s = self._lives.of_set(change.ttl_ms)
@@ -116,9 +121,9 @@ class Changing:
             return Outcome(None, NOT_THERE, 0.0)  # it has ended since it was found
         held, kept_until_s = entry
         mark = Marked(held) if isinstance(held, bytes) else read_mark(held)
-        beyond: dict[str, Any] = {}
+        beyond: dict[str, Any] = {"tags": mark.tags, "stamp": mark.stamp}
         if mark.fresh_until_s < math.inf:
-            beyond = {
+            beyond |= {
                 "stale_ms": _between_ms(mark.fresh_until_s, mark.stale_until_s),
                 "error_ms": _between_ms(mark.fresh_until_s, kept_until_s),
                 "took_ms": round(mark.took_s * 1000),
@@ -132,15 +137,18 @@ class Changing:
         stale_s, error_s = change.stale_ms / 1000, change.error_ms / 1000
         kept_s = life_s + max(stale_s, error_s)
         needs_mark = kept_s > life_s or change.took_ms
+        version = self._next_version(change.key)
         held = marked(
             Marked(
                 change.value,
                 fresh_until_s if needs_mark else math.inf,
                 fresh_until_s + stale_s if needs_mark else 0.0,
                 change.took_ms / 1000,
+                change.tags,
+                change.stamp or version,
             )
         )
-        if not self._set(change.key, held, now_s + kept_s, self._next_version(change.key)):
+        if not self._set(change.key, held, now_s + kept_s, version):
             return self._too_large(held)
         return Outcome(None, DONE, fresh_until_s)
 
@@ -220,10 +228,12 @@ class Changing:
             return Change(COPY, key, None, FOREVER, version, flags=GONE_FLAG) if version else None
         held, expires_at_s, version = entry
         mark = Marked(held) if isinstance(held, bytes) else read_mark(held)
+        if mark.tags and self._tagging.ends(key, mark):
+            return self.copy_of(key)
         return Change(
             COPY, key, mark.value, _left_ms(expires_at_s, now_s, 1), version,
             stale_ms=_left_ms(mark.stale_until_s, now_s), took_ms=int(mark.took_s * 1000),
-            fresh_ms=_left_ms(mark.fresh_until_s, now_s), flags=NONE_FLAG * (mark.value is None),
+            fresh_ms=_left_ms(mark.fresh_until_s, now_s), flags=NONE_FLAG * (mark.value is None), tags=mark.tags, stamp=mark.stamp,
         )  # fmt: skip
 
     def take_copy(self, copy: Change) -> Outcome:
@@ -249,6 +259,8 @@ class Changing:
                 _at_s(copy.fresh_ms, now_s),
                 _at_s(copy.stale_ms, now_s) if copy.stale_ms else 0.0,
                 copy.took_ms / 1000,
+                copy.tags,
+                copy.stamp,
             )
         )
         if not self._set(key, held, _at_s(copy.ttl_ms, now_s), version):
@@ -291,14 +303,13 @@ class Changing:
         if self.version_of(copy.key) == copy.token:
             self._missed.add(copy.key, copy.token, self._clock())
 
-    def clear(self) -> None:
-        """The group is emptied: what comes from elsewhere and was written before this moment is not taken."""
-        self._cleared = self._versions.next()
-        self.tombstones.clear()
-        self._ended.clear()
-        self._missed.clear()
+    def clear(self, version: int) -> None:
+        """The group is emptied: what comes from elsewhere, and is no newer than that, is not taken."""
+        self._cleared = max(self._cleared, version)
+        for gone in (self.tombstones, self._ended, self._missed):
+            gone.clear(version)
 
-    def _incr(self, change: Change, there: tuple[bytes | None, float] | None) -> Outcome:
+    def _incr(self, change: Change, there: Marked | None) -> Outcome:
         """Add to an ASCII integer. What is counted keeps its life; what is not there begins with the initial value and the ttl."""
         try:
             delta, *initial = [int(part) for part in (change.value or b"").split()]
@@ -309,17 +320,18 @@ class Changing:
                 return Outcome(None, NO_SUCH_KEY, 0.0)
             value, expires_at_s = b"%d" % initial[0], None
         else:
-            old = there[0]
+            old = there.value
             if old is None or not old.isascii() or len(old) > _INT_DIGITS or not old.strip(b"-").isdigit():
                 return failure(InvalidValue("what is there is not an ASCII integer"))
             try:
-                value, expires_at_s = b"%d" % (int(old) + delta), there[1]
+                value, expires_at_s = b"%d" % (int(old) + delta), there.fresh_until_s
             except ValueError:
                 return failure(InvalidValue("what is there is not an ASCII integer"))
-        if expires_at_s is None:
+        if there is None or expires_at_s is None:
             kept = self._store_value(value, change)
             return kept if kept.error else Outcome(value, FROM_OWNER, kept.expires_at_s)
-        self._set(change.key, value, expires_at_s, self._next_version(change.key))
+        held = marked(Marked(value, tags=there.tags, stamp=there.stamp))
+        self._set(change.key, held, expires_at_s, self._next_version(change.key))
         return Outcome(value, FROM_OWNER, expires_at_s)
 
 

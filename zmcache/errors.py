@@ -7,6 +7,7 @@
     |  |- InvalidValue
     |  |  `- ValueTooLarge         (size, limit)
     |  |- InvalidTtl
+    |  |- InvalidTag
     |  |- RecursiveFill            a function that makes a value asks for that value
     |  `- UnknownGroup             (group)
     |- BackendError                the backend's: the loader was asked and did not do its part
@@ -17,7 +18,8 @@
     |  |- Busy                     shed on purpose, before any work was done
     |  |- DeadlineExceeded         the call's own time is up
     |  |- OutcomeUnknown           it may or may not have been done
-    |  |  `- TooFewCopies          (held, wanted): it was done, and fewer nodes hold it than were to
+    |  |  |- TooFewCopies          (held, wanted): it was done, and fewer nodes hold it than were to
+    |  |  `- NotAllTold            (nodes): it was done, but for what these hold, who could not be told yet
     |  `- ProtocolError            theirs: bytes that no correct peer of this version sends
     |- DiscoveryError              etcd cannot be reached, or refuses
     |- PartialResult               some keys of a get_many failed: (values, errors)
@@ -93,6 +95,12 @@ class RecursiveFill(RequestError):
     code = 38
 
 
+class InvalidTag(RequestError):
+    """A tag is not text, is empty, has control characters, or is longer than 250 bytes in UTF-8; or a key is to have more than 32 of them."""
+
+    code = 39
+
+
 class BackendError(ZmcacheError):
     """The loader was asked and did not do its part. This is an answer, not a reason to ask another node."""
 
@@ -158,6 +166,16 @@ class TooFewCopies(OutcomeUnknown):
         self.held, self.wanted = held, wanted
 
 
+class NotAllTold(OutcomeUnknown):
+    """Tags were invalidated, or a group was cleared, but ``nodes`` could not be told. They hear of it from the others when they can be reached, and
+    until then they may give what is old.
+    """
+
+    def __init__(self, message: str = "", *, nodes: tuple[str, ...] = ()) -> None:
+        super().__init__(message or f"{len(nodes)} nodes could not be told: {', '.join(nodes)[:200]}")
+        self.nodes = nodes
+
+
 class ProtocolError(MeshError):
     """Bytes that no correct peer of this version sends. For who asked, a node that cannot be used now, like one that does not answer."""
 
@@ -184,7 +202,7 @@ class PartialResult(ZmcacheError):
 _BY_CODE: dict[int, type[ZmcacheError]] = {
     cls.code: cls
     for cls in (
-        ZmcacheError, RequestError, InvalidKey, InvalidValue, ValueTooLarge, InvalidTtl, UnknownGroup, RecursiveFill, BackendError,
+        ZmcacheError, RequestError, InvalidKey, InvalidValue, ValueTooLarge, InvalidTtl, UnknownGroup, RecursiveFill, InvalidTag, BackendError,
         LoaderFailed, LoadTimeout, MeshError, Busy, DeadlineExceeded, OutcomeUnknown,
         TooFewCopies, ProtocolError,
     )

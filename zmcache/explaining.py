@@ -28,9 +28,10 @@ from zmcache.core.explained import (
 )
 from zmcache.core.flight import Flights
 from zmcache.core.hot import HotCache
-from zmcache.core.marks import ABSENT, Marked, read_mark
-from zmcache.core.recall import DELETED, ELSEWHERE, EXPIRED, MOVED, NEGATIVE, Recall
+from zmcache.core.marks import ABSENT, Held, Marked, read_mark
+from zmcache.core.recall import DELETED, ELSEWHERE, EXPIRED, MOVED, NEGATIVE, TAGGED, Recall
 from zmcache.core.store import Store
+from zmcache.core.tagging import Tagging
 from zmcache.core.versions import Versions
 from zmcache.leasing import Leasing
 from zmcache.peering import Peers
@@ -44,6 +45,7 @@ class Explaining:
         name: str,
         peers: Peers,
         store: Store,
+        tagging: Tagging,
         hot: HotCache,
         changing: Changing,
         leasing: Leasing,
@@ -55,6 +57,7 @@ class Explaining:
         self._name = name
         self._peers = peers
         self._store = store
+        self._tagging = tagging
         self._hot = hot
         self._changing = changing
         self._leasing = leasing
@@ -71,8 +74,10 @@ class Explaining:
         """A get has found nothing of ``key`` that could be given. About 1 us."""
         now_s = self._clock()
         why = self._recall.why_gone(key)
-        if self._store.contains(key, now_s):
-            why = EXPIRED  # kept beyond its life
+        entry = self._store.peek(key, now_s)
+        if entry is not None:
+            # Kept beyond its life, or hidden by a tag.
+            why = TAGGED if self._is_hidden(entry[0]) else EXPIRED
         elif not is_ours:
             why = MOVED if why == MOVED else ELSEWHERE
         elif self._changing.tombstones.version_of(key):
@@ -100,7 +105,7 @@ class Explaining:
         missed_ago_s = None if recalled.missed_s is None else now_s - recalled.missed_s
         found: list[Kept] = []
         entry = self._store.peek(key, now_s)
-        if entry is not None:
+        if entry is not None and not self._is_hidden(entry[0]):
             held, expires_at_s, version = entry
             age_s = self._age_s(version, recalled.loaded_s, now_s)
             if held is ABSENT:
@@ -120,6 +125,9 @@ class Explaining:
         found += self._copies(key, now_s)
         found += self._under_way(key, now_s)
         return Look(tuple(found), missed, missed_ago_s, took_s)
+
+    def _is_hidden(self, held: Held) -> bool:
+        return isinstance(held, str) and held is not ABSENT and self._tagging.would_hide(read_mark(held))
 
     def _copies(self, key: str, now_s: float) -> list[Kept]:
         """What is here besides what the node is to hold."""

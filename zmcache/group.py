@@ -113,7 +113,13 @@ class LocalGroup(HeldGroup):
         if held is ABSENT:
             return None if fills else Outcome(None, NO_SUCH_KEY, expires_at_s)
         mark = read_mark(held, expires_at_s)
-        if not fills and not hot and self._loading is not None:
+        if mark.tags:
+            if self._audience is not None:
+                self._audience.note_tags(key, mark.tags)
+            if self._tagging.hides(key, mark):
+                return None
+        # No load brings tags: to load it anew early would lose them.
+        elif not fills and not hot and self._loading is not None:
             self._refresh_early(key, mark, now_s)
         return self._leasing.of_mark(key, mark, now_s, hot=hot, fills=fills)
 
@@ -170,7 +176,9 @@ class LocalGroup(HeldGroup):
             known = self.found(key, held, expires_at_s, now_s, hot=True)
             if known is not None:
                 status = IS_NONE if known.value is None else FROM_OWNER
-                waiter(Outcome(known.value, status, min(known.expires_at_s, expires_at_s), None, version))
+                waiter(
+                    Outcome(known.value, status, min(known.expires_at_s, expires_at_s), None, version, known.has_tags)
+                )
                 return None
         flight = self._loads.get(key)
         if flight is not None and flight.loads:
@@ -203,7 +211,8 @@ class LocalGroup(HeldGroup):
         if outcome.error is None and (outcome.status <= FROM_LOADER or outcome.status == IS_NONE):
             now_s = self._clock()
             held = marked(Marked(outcome.value))
-            if not flight.fenced:
+            # What has tags comes with them when it is handed over, and is not to be kept without.
+            if not flight.fenced and not outcome.has_tags:
                 self._changing.keep_loaded(flight.key, held, outcome.expires_at_s, outcome.token or flight.version)
             self._loads.land(flight, outcome._replace(expires_at_s=max(now_s, outcome.expires_at_s), token=0))
         else:
@@ -306,7 +315,8 @@ class LocalGroup(HeldGroup):
             if self._loading is not None or at_once:
                 self._fallback.begin(flight, at_once=at_once)
                 return
-        if outcome.error is None and not flight.fenced:
+        # This node hears of tags that are invalidated, but not which tags this has.
+        if outcome.error is None and not flight.fenced and not outcome.has_tags:
             held = ABSENT if outcome.status == NO_SUCH_KEY else marked(Marked(outcome.value))
             self._hot.offer(flight.key, held, outcome.expires_at_s, self._clock())
         self._asks.land(flight, outcome)

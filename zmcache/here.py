@@ -29,12 +29,14 @@ class Here:
         self,
         group: Group,
         clear: Callable[[str, Duration | None], Awaitable[None]],
+        invalidate: Callable[[str, Sequence[str], Duration | None], Awaitable[None]],
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
         self.name = group.name
         self.limits = group.limits
         self._group = group
         self._clear = clear
+        self._invalidate = invalidate
         self.timeout_s = timeout_s
         self.fences = Fences()
 
@@ -132,6 +134,13 @@ class Here:
         """See `Raw.clear`."""
         try:
             await self._clear(self.name, timeout)
+        finally:
+            self.fences.cleared()
+
+    async def invalidate_tags(self, tags: Sequence[str], timeout: Duration | None) -> None:
+        """See `Raw.invalidate_tags`."""
+        try:
+            await self._invalidate(self.name, tags, timeout)
         finally:
             self.fences.cleared()
 

@@ -22,11 +22,12 @@ from zmcache.core.clearing import clear
 from zmcache.core.flight import Flights, Outcome
 from zmcache.core.hot import HotCache
 from zmcache.core.lives import Lives
-from zmcache.core.marks import Held
+from zmcache.core.marks import Held, Marked
 from zmcache.core.moving import moves
 from zmcache.core.settings import GroupSettings
 from zmcache.core.store import Store
 from zmcache.core.sweep import Sweep
+from zmcache.core.tagging import Tagging
 from zmcache.core.tidying import tidy
 from zmcache.core.versions import Versions
 from zmcache.core.wire import (
@@ -41,6 +42,7 @@ from zmcache.core.wire import (
     Limits,
 )
 from zmcache.explaining import Explaining
+from zmcache.invalidating import Invalidating
 from zmcache.leasing import Leasing
 from zmcache.peering import Peers
 
@@ -81,7 +83,9 @@ class HeldGroup:
         self._asks = Flights()
         self._sweep = Sweep(self._store, self._stays, self._loop.call_later, clock, self._sweep_again)
         self._versions = versions or Versions(name, time.time(), time.monotonic)
-        self._changing = Changing(name, self._store, self._lives, self._versions, clock)
+        self._tagging = tagging = Tagging(self._store)
+        self.tags = Invalidating(self, tagging, self._versions)
+        self._changing = Changing(name, self._store, self._lives, self._versions, tagging, clock)
         self._audience: Audience | None = None
         self._copying = Copying(
             name,
@@ -97,6 +101,7 @@ class HeldGroup:
             self._changing.remember_ended()
         self._leasing = Leasing(
             self,
+            self._versions.next,
             beta=settings.refresh_beta,
             max_leases=settings.max_queued,
             random=random,
@@ -105,7 +110,7 @@ class HeldGroup:
             call_later=self._loop.call_later,
         )
         self.explaining = Explaining(
-            name, peers, self._store, self._hot, self._changing, self._leasing, self._versions, self._loads, self._asks, clock
+            name, peers, self._store, tagging, self._hot, self._changing, self._leasing, self._versions, self._loads, self._asks, clock
         )  # fmt: skip
         """Tells what is known here of a key, and is told what to remember for that."""
         self._doubts = self._sets = self._deletes = self._taken = self._refused = 0
@@ -168,11 +173,20 @@ class HeldGroup:
         """For leases: what is held here of ``key`` now, and until when."""
         return self._store.lookup(key, self._clock())
 
+    def hides(self, key: str, mark: Marked) -> bool:
+        """For leases: whether what is held is to be taken for nothing, by its tags."""
+        return self._tagging.hides(key, mark)
+
+    def is_old(self, change: Change) -> bool:
+        """For leases: whether what a caller has made is old, by its tags, before it is stored."""
+        # Made of what was there when the lease was granted, and a lease's token is the version of that moment.
+        return self._tagging.is_old(change.tags, change.token)
+
     def keep(self, change: Change) -> Outcome:
         """For leases: store what a caller has made."""
         # No load that began before may store its result over it, and no hot copy stays; its own lease has ended.
         self.fence(change.key)
-        return self._changing.keep(change)
+        return self._changing.keep(change._replace(stamp=change.token))
 
     def _take_copy(self, copy: Change) -> Outcome:
         outcome = self._changing.take_copy(copy)
@@ -240,16 +254,28 @@ class HeldGroup:
         if len(self._hot):
             self._hot.delete(key, self._clock())
 
-    def clear(self, done: Callable[[], None]) -> None:
-        """Forget all that is here, in slices; then call ``done``. What is being loaded or filled meanwhile is not stored."""
+    def clear(self, done: Callable[[], None], version: int) -> None:
+        """Forget all that is here and no newer than ``version``, in slices; then call ``done``. What is being loaded or filled meanwhile is not
+        stored.
+        """
         self._loads.fence_all()
         self._asks.fence_all()
         self._leasing.clear()
-        self._changing.clear()
+        self._changing.clear(version)
         if self._audience is not None:
             done = partial(_both, self._audience.cleared, done)
         clear(self._hot, self._clock, self._loop.call_later, lambda: None)
-        clear(self._store, self._clock, self._loop.call_later, done)
+        clear(self._store, self._clock, self._loop.call_later, done, version)
+
+    def on_tag_old(self, tag: str) -> None:
+        """All with this tag that was set before now is old."""
+        if self._audience is not None:
+            self._audience.tag_old(tag)
+
+    def on_tags_old(self) -> None:
+        """So is some that has any tag."""
+        if self._audience is not None:
+            self._audience.tag_old(None)
 
     # -- the ring moves, and what is regular ------------------------------------------------------------------------
 
@@ -304,9 +330,16 @@ class HeldGroup:
         """What is held here of ``key``, or known of its delete; 0: nothing."""
         return self._changing.version_of(key)
 
+    def has_ended(self, key: str) -> bool:
+        """Whether what was held of ``key`` is not, and was not deleted."""
+        return not self._store.contains(key, self._clock()) and not self._changing.tombstones.version_of(key)
+
     def copy_of(self, key: str) -> Change | None:
         """What is to be sent of ``key``; None: nothing."""
-        return self._changing.copy_of(key)
+        copy = self._changing.copy_of(key)
+        if copy is not None and copy.tags and self._audience is not None:
+            self._audience.note_tags(key, copy.tags)
+        return copy
 
     def resize(self, budget_bytes: int) -> None:
         """Another budget from now on. To a smaller one the group comes down as it is tidied."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -184,10 +184,14 @@ class InProcess(Cache):
             random=random.random,
             clock=self._clock,
         )
-        return Here(group, self._clear, self._timeout_s)
+        return Here(group, self._clear, self._invalidate, self._timeout_s)
 
     async def _clear(self, name: str, timeout: Duration | None) -> None:
         await self._made[name].cleared(self._timeout_s if timeout is None else check_timeout(timeout))
+
+    async def _invalidate(self, name: str, tags: Sequence[str], timeout: Duration | None) -> None:
+        group = self._made[name]
+        group.tags.hear(tags, [group.tags.moment()] * len(tags))
 
     def _tidy(self) -> None:
         assert self._loop is not None

@@ -10,7 +10,8 @@ What an asker is told, in this order:
 
 What the holder of a lease brings after its time is stored if it is the first to bring anything. A set or a delete ends the lease, and then it is
 not. After a set who waits gets the new value; after a delete the next of them makes it. Where the ring has moved the key away, who waits is
-sent to ask again, and so finds the new owner.
+sent to ask again, and so finds the new owner. Nor is it stored where one of its tags was invalidated since the lease was granted: then the next
+who waits makes it.
 
 Early refresh is XFetch (Vattani, Chierichetti, Lowenstein, Optimal Probabilistic Cache Stampede Prevention, VLDB 2015, figure 3): a value that
 took d to make is worth making anew when ``now - d * beta * ln(random) >= end``, so that one that takes long is made anew earlier.
@@ -18,7 +19,6 @@ took d to make is worth making anew when ``now - d * beta * ln(random) >= end``,
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -56,8 +56,14 @@ class Values(Protocol):
     def lookup(self, key: str) -> tuple[Held, float] | None:
         """What is held of a key now, and until when."""
 
+    def hides(self, key: str, mark: Marked) -> bool:
+        """Whether that is to be taken for nothing, by its tags."""
+
     def keep(self, change: Change) -> Outcome:
         """Store what a PUT brings."""
+
+    def is_old(self, change: Change) -> bool:
+        """Whether that is old already, by its tags."""
 
 
 class Waiting:
@@ -92,6 +98,7 @@ class Leasing:
     def __init__(
         self,
         values: Values,
+        new_token: Callable[[], int],
         *,
         beta: float,
         max_leases: int,
@@ -100,7 +107,9 @@ class Leasing:
         loop_time: Callable[[], float],
         call_later: CallLater,
     ) -> None:
-        """``clock`` is that of the store, ``loop_time`` that of ``call_later`` and of deadlines."""
+        """``new_token``: a version, so that it tells when the lease was granted. ``clock`` is that of the store, ``loop_time`` that of
+        ``call_later`` and of deadlines.
+        """
         self._values = values
         self._beta = beta
         self._max_leases = max_leases
@@ -109,8 +118,7 @@ class Leasing:
         self._loop_time = loop_time
         self._call_later = call_later
         # None is 0, and none is likely to equal another node's, or one of this node's before it was started anew.
-        tokens = itertools.count((int(random() * (1 << 53)) << 9) + 1)
-        self._leases: Leases[Waiting] = Leases(tokens.__next__)
+        self._leases: Leases[Waiting] = Leases(new_token)
         self._timers: dict[str, Timer] = {}
         self._closed = False
         self._purge_again_s = -math.inf
@@ -128,15 +136,17 @@ class Leasing:
 
     def of_mark(self, key: str, mark: Marked, now_s: float, *, hot: bool, fills: bool) -> Outcome | None:
         """What a mark comes to for who asks now; None: as if nothing were there. ``fills``: the asker can make it anew."""
-        value, fresh_until_s, stale_until_s, took_s = mark
+        value, fresh_until_s, stale_until_s, took_s, tags, _ = mark
+        has_tags = bool(tags)
         if now_s < fresh_until_s:
             if fills and not hot and self.is_due(fresh_until_s, took_s, now_s) and not self._leases.of(key, now_s):
-                return Outcome(value, DUE, fresh_until_s)
+                return Outcome(value, DUE, fresh_until_s, None, 0, has_tags)
             if value is None:
-                return Outcome(None, IS_NONE, fresh_until_s)
-            return Outcome(value, FROM_HOT if hot else FROM_OWNER, fresh_until_s)
+                return Outcome(None, IS_NONE, fresh_until_s, None, 0, has_tags)
+            return Outcome(value, FROM_HOT if hot else FROM_OWNER, fresh_until_s, None, 0, has_tags)
         if fills and now_s < stale_until_s:
-            return Outcome(value, STALE if hot or self._leases.of(key, now_s) else DUE, now_s)
+            status = STALE if hot or self._leases.of(key, now_s) else DUE
+            return Outcome(value, status, now_s, None, 0, has_tags)
         return None
 
     def is_due(self, end_s: float, took_s: float, now_s: float) -> bool:
@@ -161,6 +171,9 @@ class Leasing:
         if entry is not None and entry[0] is not ABSENT:
             held, expires_at_s = entry
             mark = Marked(held, expires_at_s) if isinstance(held, bytes) else read_mark(held, expires_at_s)
+            if mark.tags and self._values.hides(key, mark):
+                mark = None
+        if mark is not None:
             outcome = self.of_mark(key, mark, now_s, hot=False, fills=True)
             if outcome is not None and outcome.status != DUE and not _is_unwanted(mark, waiting.change):
                 waiting.waiter(outcome)
@@ -239,6 +252,10 @@ class Leasing:
 
     def put(self, change: Change) -> Outcome:
         """The holder of a lease brings the value. `LOST` when that has ended: then nothing is stored."""
+        if self._values.is_old(change):
+            # As if it had brought nothing. Who was granted a lease after its own may have begun late enough.
+            self.overtaken += 1
+            return self.release(change)
         if not self._leases.end(change.key, change.token):
             self.overtaken += 1
             return Outcome(None, LOST, 0.0)

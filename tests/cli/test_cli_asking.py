@@ -1,4 +1,4 @@
-"""get, set, delete, stats and ring, against a real node in a process of its own."""
+"""get, set, delete, invalidate, stats and ring, against a real node in a process of its own."""
 
 from __future__ import annotations
 
@@ -143,3 +143,18 @@ def test_nobody_there_is_one_line_with_the_address() -> None:
 def test_an_address_that_is_none_ends_with_2() -> None:
     result = CliRunner().invoke(main, ["get", "k", "--nodes", "nowhere"])
     assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+
+
+def test_invalidate_forgets_what_was_set_with_the_tag(address: str) -> None:
+    for key, tag in (("absent:1", "t"), ("absent:2", "t"), ("absent:3", "another")):
+        assert zm(address, "set", key, "v", "--tag", tag, "--tag", "all").exit_code == 0
+    assert zm(address, "invalidate", "--tag", "t", "--tag", "u").exit_code == 0
+    assert [zm(address, "get", f"absent:{n}").exit_code for n in (1, 2, 3)] == [1, 1, 0]
+
+
+def test_what_is_no_tag_is_refused_in_one_line(address: str) -> None:
+    for arguments in (("invalidate", "--tag", ""), ("set", "k", "v", "--tag", "x" * 251)):
+        result = zm(address, *arguments)
+        assert result.exit_code in (1, 2)
+        assert result.stderr.count("\n") == 1
+    assert zm(address, "invalidate").exit_code == 2

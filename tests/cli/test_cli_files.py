@@ -84,6 +84,7 @@ def test_help_lists_the_commands_in_the_order_of_their_use() -> None:
         "get",
         "set",
         "delete",
+        "invalidate",
         "explain",
         "nodes",
         "stats",

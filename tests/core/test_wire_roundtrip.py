@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from zmcache.core import wire
 from zmcache.core.holding import BUCKETS
+from zmcache.core.tags import WHOLE_GROUP, joined_tags
 from zmcache.core.wire import BadFrame, Limits
 
 LIMITS = Limits(key_bytes=32, value_bytes=64, keys=20, message_bytes=64 * 1024)
@@ -74,6 +75,8 @@ def answers(draw: st.DrawFn) -> wire.Answer:
 
 
 versions = st.integers(0, 2**64 - 1)
+tag = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=10)
+tags = st.lists(tag, max_size=4).map(joined_tags)
 
 
 @st.composite
@@ -86,7 +89,7 @@ def changes(draw: st.DrawFn) -> wire.Changes:
     make: Callable[..., wire.Changes] = wire.Changes
     return make(
         *draw(headers(kind)), *columns, *times, trace, draw(st.none() | column(lives, count)),
-        draw(st.none() | column(st.integers(0, 3), count)),
+        draw(st.none() | column(st.integers(0, 3), count)), draw(st.none() | column(tags, count)), draw(st.none() | column(versions, count)),
     )  # fmt: skip
 
 
@@ -99,6 +102,19 @@ def explained(draw: st.DrawFn) -> wire.Explained:
     return make(*draw(headers(wire.EXPLAINED)), *columns, *(draw(known) for _ in range(3)))
 
 
+@st.composite
+def stores(draw: st.DrawFn) -> wire.Set:
+    made: wire.Set = draw(rows(wire.Set, wire.SET, keys, values, lives, optional=2))
+    return made._replace(tags=draw(st.none() | column(tags, len(made.keys))))
+
+
+@st.composite
+def invalidations(draw: st.DrawFn) -> wire.Invalidate:
+    told = draw(st.lists(tag | st.just(WHOLE_GROUP), max_size=LIMITS.keys))
+    make: Callable[..., wire.Invalidate] = wire.Invalidate
+    return make(*draw(headers(wire.INVALIDATE)), told, draw(column(versions, len(told))), draw(versions))
+
+
 messages = st.one_of(
     explained(),
     st.tuples(headers(wire.EXPLAIN), keys).map(lambda p: wire.Delete._make((*p[0], [p[1]]))),
@@ -109,12 +125,16 @@ messages = st.one_of(
         lambda p: wire.Digests._make((*p[0], *p[1:]))
     ),
     rows(wire.Delete, wire.DELETE, keys),
-    rows(wire.Set, wire.SET, keys, values, lives, optional=2),
+    stores(),
+    invalidations(),
+    st.tuples(
+        headers(wire.GENERATIONS), st.sampled_from([1, BUCKETS]).flatmap(lambda n: column(versions, n)), texts
+    ).map(lambda p: wire.Digests._make((*p[0], *p[1:]))),
     answers(),
     *(headers(kind).map(wire.Query._make) for kind in (wire.PING, wire.TOPOLOGY, wire.STATS, wire.PONG, wire.LEAVE)),
     *(
         st.tuples(headers(kind), versions).map(lambda p: wire.Word._make((*p[0], p[1])))
-        for kind in (wire.DOUBT, wire.HANDED)
+        for kind in (wire.DOUBT, wire.HANDED, wire.MOMENT)
     ),
     rows(wire.Members, wire.MEMBERS, texts, texts, st.floats(0.01, 100), texts, texts),
     rows(wire.Figures, wire.FIGURES, texts, numbers),

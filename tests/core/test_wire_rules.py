@@ -11,7 +11,7 @@ import pytest
 
 from zmcache.core import wire
 from zmcache.core.wire import BadFrame, Limits
-from zmcache.errors import InvalidKey, InvalidTtl, InvalidValue, ValueTooLarge, ZmcacheError
+from zmcache.errors import InvalidKey, InvalidTag, InvalidTtl, InvalidValue, ValueTooLarge, ZmcacheError
 
 LIMITS = Limits()
 ID = 77
@@ -379,3 +379,47 @@ def test_a_copy_has_a_version_and_times_as_they_are(versions: object, fresh: obj
     body = (["k"], [b"v"], [wire.FOREVER], versions, None, None, None, None, fresh, flags)
     with pytest.raises(BadFrame):
         wire.decode(frame(wire.COPY, *body), LIMITS)
+
+
+def test_a_set_of_before_there_were_tags_is_a_set_without_any() -> None:
+    decoded = wire.decode(frame(wire.SET, ["a"], [b"v"], [wire.FOREVER], None, None), LIMITS)
+    assert isinstance(decoded, wire.Set)
+    assert decoded.tags is None
+    older = wire.decode(frame(wire.PUT, ["a"], [b"v"], [0], [7], [0], [0], [5], None, None, None), LIMITS)
+    assert isinstance(older, wire.Changes)
+    assert (older.tags, older.stamps) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "text", ["a\n", "\n", "a\n\nb", "a\x00", "x" * 251, "\n".join(map(str, range(33))), "\n".join(["a"] * 10_000)]
+)
+def test_tags_that_no_caller_could_have_given_are_refused_as_such(text: str) -> None:
+    assert cause(store(extra=(None, None, [text]))) is InvalidTag
+    columns = (["a"], [b"v"], [0], [7], None, None, None, None, None, None)
+    assert cause(frame(wire.PUT, *columns, [text])) is InvalidTag
+
+
+@pytest.mark.parametrize("column", [[], ["a", "b"], [b"a"], [None], "a", 5, [["a"]]], ids=repr)
+def test_a_column_of_tags_of_another_length_or_type_is_refused(column: object) -> None:
+    assert refused(store(extra=(None, None, column))).request_id == ID
+
+
+@pytest.mark.parametrize(
+    "body",
+    [(), (["a"],), (["a"], [1]), (["a"], [1, 2], 0), (["a"], [-1], 0), (["a"], [1], "0"), ([""], [1], 0),
+     ([5], [1], 0), ("a", [1], 0), (["a\nb"], [1], 0), ([], [1], 0), ([], None, 0)],
+    ids=repr,
+)  # fmt: skip
+def test_tags_that_cannot_have_been_invalidated_are_refused(body: tuple[object, ...]) -> None:
+    assert refused(frame(wire.INVALIDATE, *body)).request_id == ID
+
+
+def test_more_tags_in_one_message_than_it_may_have_keys_are_refused() -> None:
+    thousand = [f"tag-{n}" for n in range(1000)]
+    wire.decode(frame(wire.INVALIDATE, thousand, [1] * 1000, 0), LIMITS)
+    assert refused(frame(wire.INVALIDATE, [*thousand, "one more"], [1] * 1001, 0)).request_id == ID
+
+
+@pytest.mark.parametrize("digests", [[], [1, 2], [1] * 255, [-1], ["1"], 5, None], ids=repr)
+def test_digests_of_tags_are_one_or_one_a_bucket(digests: object) -> None:
+    assert refused(frame(wire.GENERATIONS, digests, "a")).request_id == ID

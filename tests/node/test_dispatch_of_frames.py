@@ -337,7 +337,7 @@ def test_topology_and_figures_are_told_to_whoever_asks() -> None:
         assert figures.group == "a"
         found = dict(zip(figures.names, figures.figures, strict=True))
         assert found["requests"] == 1
-        assert found["frames"] == 3
+        assert found["frames"] >= 3
         assert found["ring.members"] == 2
         assert {"group.items.hits", "group.items.loads", "peer.b.state"} <= found.keys()
 

@@ -18,7 +18,7 @@ from history_checker import Violation, check
 from history_plan import ITEMS, PLAIN, Event, Plan, plan
 from history_record import LEASE_LOST, SLOW, History
 from simulated_calls import Caller
-from simulated_cluster import NAMES, SimulatedCluster
+from simulated_cluster import NAMES, Process, SimulatedCluster
 from simulated_groups import HOT_TTL_S, MOVED_TTL_S
 from virtual_time import TICK_S, TimeStandsStill
 
@@ -57,19 +57,26 @@ def run_seed(seed: int) -> Outcome:
 
 def run_plan(drawn: Plan) -> Outcome:
     """A plan carried out."""
+    with simulated(drawn) as cluster:
+        Run(cluster, drawn.events).run()
+    return Outcome(drawn, cluster.history, check(cluster.history))
+
+
+@contextlib.contextmanager
+def simulated(drawn: Plan) -> Iterator[SimulatedCluster]:
+    """The cluster of a plan, before anything of it has happened; what is wrong with it by itself is in its history afterwards."""
     with _watched() as complaints, patch.object(Ring, "build", _small_ring):
         cluster = SimulatedCluster(drawn.setup, drawn.seed)
         try:
-            _Run(cluster, drawn.events).run()
+            yield cluster
         except TimeStandsStill as error:
             cluster.history.errors.append(str(error))
         finally:
             cluster.end()
     cluster.history.errors += complaints
-    return Outcome(drawn, cluster.history, check(cluster.history))
 
 
-class _Run:
+class Run:
     """The carrying out of events on a cluster. What does not apply when its time comes is passed over."""
 
     def __init__(self, cluster: SimulatedCluster, events: Sequence[Event]) -> None:
@@ -99,7 +106,7 @@ class _Run:
             world.at(at_s, self._do[event.kind], *event.details)
         world.run(at_s + TICK_S)
         self._recover()
-        self._look_at_all()
+        self.look_at_all()
         self._end_all()
 
     def _recover(self) -> None:
@@ -111,7 +118,8 @@ class _Run:
         if not cluster.calm:
             self._errors.append(f"not calm within {_CALMS_WITHIN_S:g} s after everything was healed")
 
-    def _look_at_all(self) -> None:
+    def look_at_all(self) -> None:
+        """Ask for every key, of a client and of a node, once all is well."""
         cluster, world = self._cluster, self._world
         for at, (group, key) in enumerate(_KEYS):
             for process in {cluster.clients[at % 2]: None, cluster.places[-1]: None}:
@@ -143,8 +151,22 @@ class _Run:
         places = self._cluster.places
         for at in range(times if places else 0):
             process = places[(where + at) % len(places)]
-            self._caller.call(process, kind, group, key, timeout_s=timeout_s, life_s=life_s, give_up_s=give_up_s)
+            self.call(process, kind, group, key, where, timeout_s, life_s, give_up_s)
             give_up_s = math.inf  # of several one gives up
+
+    def call(
+        self,
+        process: Process,
+        kind: str,
+        group: str,
+        key: str,
+        where: int,
+        timeout_s: float,
+        life_s: float,
+        give_up_s: float,
+    ) -> None:
+        """Begin a call in that process now. ``where`` is a number drawn for it."""
+        self._caller.call(process, kind, group, key, timeout_s=timeout_s, life_s=life_s, give_up_s=give_up_s)
 
     def _join(self) -> None:
         names = [name for name in NAMES if name not in self._cluster.nodes]

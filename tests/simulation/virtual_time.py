@@ -213,7 +213,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     def call_soon(
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> Handle:  # type: ignore[override]
-        handle = Handle(self, callback, args, context or contextvars.copy_context(), 0.0)
+        handle = Handle(self, callback, args, contextvars.copy_context() if context is None else context, 0.0)
         self.world.plan_now(handle)
         return handle
 
@@ -227,7 +227,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> Handle:  # type: ignore[override]
-        handle = Handle(self, callback, args, context or contextvars.copy_context(), when)
+        handle = Handle(self, callback, args, contextvars.copy_context() if context is None else context, when)
         self.world.plan(when + self.began_s, handle)
         return handle
 

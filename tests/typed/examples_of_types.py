@@ -103,6 +103,12 @@ async def writes(raw: CacheGroup[bytes], users: CacheGroup[User]) -> None:
     assert_type(await raw.incr("1", initial=0), int | None)
     assert_type(await users.delete("1"), bool)
     assert_type(await users.delete_many(["1"]), int)
+    await raw.set("1", b"one", tags=["numbers", "ones"])
+    await raw.set_many({"1": b"one"}, tags=("ones",))
+    await raw.add("1", b"one", tags={"ones"})
+    assert_type(await raw.invalidate_tags("ones", "twos", timeout=1), None)
+    await raw.set("1", b"one", tags=[1])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    await raw.invalidate_tags(["ones"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await raw.clear()
     await raw.set("1", "one")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await raw.set("1", b"one", 60)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -125,7 +131,7 @@ async def fills(users: CacheGroup[User], load: Callable[[str], Awaitable[User]])
 
     assert_type(await users.get_or_set("1", make), User)
     assert_type(await users.get_or_set("1", make_now, ttl="1h", stale_ttl="1m", stale_if_error="1d", lease=5), User)
-    assert_type(await users.get_or_set("1", lambda: load("1")), User)
+    assert_type(await users.get_or_set("1", lambda: load("1"), tags=["users"]), User)
     assert_type(await users.get_or_set("1", lambda: User("one")), User)
     assert_type(await users.fetch_or_set("1", make), Item[User])
     assert_type((await users.fetch_or_set("1", make_now)).value, User)
@@ -141,6 +147,19 @@ async def decorated(users: CacheGroup[User], load: Callable[[str], Awaitable[Use
     async def user(user_id: int, *, fresh: bool = False) -> User | None:
         return None if fresh else await load(str(user_id))
 
+    @users.cached(tags=["user:{user_id}", "users"])
+    async def tagged(user_id: int) -> User:
+        return await load(str(user_id))
+
+    def tags_of(user_id: int) -> list[str]:
+        return [f"user:{user_id}"]
+
+    @users.cached(tags=tags_of)
+    async def tagged_so(user_id: int) -> User:
+        return await load(str(user_id))
+
+    assert_type(await tagged(1), User)
+    assert_type(await tagged_so(1), User)
     by_place: Callable[[int], Awaitable[User | None]] = user
     await by_place(1)
     by_text: Callable[[str], Awaitable[User | None]] = user  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]

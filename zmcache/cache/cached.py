@@ -15,6 +15,7 @@ from zmcache.cache.filling import NOTHING, Filling
 from zmcache.cache.made import Made
 from zmcache.cache.making import Making
 from zmcache.core.calls import Item
+from zmcache.core.calltags import CallTags
 from zmcache.core.keys import Keys
 from zmcache.errors import ConfigError
 
@@ -44,6 +45,7 @@ class Cached(Generic[P, R]):
         function: Callable[P, Awaitable[R]],
         filling: Filling[Any],
         keys: Keys,
+        tags: CallTags,
         how: Making,
         delete: Callable[[str], Awaitable[bool]],
     ) -> None:
@@ -55,6 +57,7 @@ class Cached(Generic[P, R]):
         self._function = function
         self._filling = filling
         self._keys = keys
+        self._tags = tags
         self._how = how
         self._delete = delete
         self._calls = self._fills = 0
@@ -72,7 +75,7 @@ class Cached(Generic[P, R]):
         near = self._filling.near(key)
         if near is not NOTHING:
             return near  # type: ignore[no-any-return]  # the codec's, which is the function's
-        return (await self._filling.get(key, self._filler(args, kwargs), self._how)).value  # type: ignore[no-any-return]
+        return (await self._filling.get(key, self._filler(args, kwargs), self._how_for(args, kwargs))).value  # type: ignore[no-any-return]
 
     async def fetch(self, *args: P.args, **kwargs: P.kwargs) -> Item[R]:
         """As calling it, with what remains of the result's life and where it came from."""
@@ -88,7 +91,9 @@ class Cached(Generic[P, R]):
 
     async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Make the result of a call anew, now, and keep it. Raises what the function raises, whatever old result there is."""
-        made = await self._filling.make_anew(self._keys.key_for(args, kwargs), self._filler(args, kwargs), self._how)
+        made = await self._filling.make_anew(
+            self._keys.key_for(args, kwargs), self._filler(args, kwargs), self._how_for(args, kwargs)
+        )
         return made.value  # type: ignore[no-any-return]
 
     def statistics(self) -> CachedStatistics:
@@ -105,7 +110,12 @@ class Cached(Generic[P, R]):
 
     async def _get(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Made:
         self._calls += 1
-        return await self._filling.get(self._keys.key_for(args, kwargs), self._filler(args, kwargs), self._how)
+        return await self._filling.get(
+            self._keys.key_for(args, kwargs), self._filler(args, kwargs), self._how_for(args, kwargs)
+        )
+
+    def _how_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Making:
+        return self._how._replace(tags=self._tags.tags_for(args, kwargs)) if self._tags else self._how
 
     def _filler(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], Awaitable[R]]:
         return partial(self._run, args, kwargs)

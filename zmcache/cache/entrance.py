@@ -50,6 +50,7 @@ class Entrance:
     post: Callable[[Change], None]
     clear: Callable[[Duration | None], Awaitable[None]]
     explain: Callable[[str, Duration | None], Awaitable[Explanation]]
+    invalidate_tags: Callable[[Sequence[str], Duration | None], Awaitable[None]]
 
     def __init__(self, name: str, limits: Limits, timeout_s: float) -> None:
         self.name = name
@@ -67,6 +68,7 @@ class Entrance:
         raw.fences = self.fences
         self.get, self.peek, self.get_many = raw.get, raw.peek, raw.get_many
         self.change, self.change_many, self.clear = raw.change, raw.change_many, raw.clear
+        self.invalidate_tags = raw.invalidate_tags
         self.forgo, self.post = raw.forgo, raw.post
         self.get_directly, self.set_directly = raw.get_directly, raw.set_directly
         self.near, self.watch, self.explain = raw.near, raw.watch, raw.explain
@@ -93,6 +95,7 @@ class Entrance:
         self.get_directly = self.set_directly = self.near = None
         self.watch = refuse_watch
         self.get = self.peek = self.get_many = self.change = self.change_many = self.clear = self.explain = refuse
+        self.invalidate_tags = refuse
 
 
 def _nothing(*_: object) -> None:

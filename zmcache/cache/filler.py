@@ -26,7 +26,7 @@ from zmcache.cache.underway import Run, running
 from zmcache.codecs import Codec, Undecodable
 from zmcache.core.calls import SOURCES
 from zmcache.core.tokens import token_of
-from zmcache.core.wire import DUE, FILL, FILLING, LEASED, LEASED_NONE, PUT, RELEASE, Change, check_value
+from zmcache.core.wire import DUE, FILL, FILLING, LEASED, LEASED_NONE, PUT, RELEASE, Change, check_value, room_for_value
 from zmcache.errors import LoaderFailed, MeshError, ProtocolError
 
 T = TypeVar("T")
@@ -171,7 +171,7 @@ class Filler(Generic[T]):
         if value is not None:
             try:
                 data = value if self._codec is None else self._codec.encode(value)
-                check_value(data, self._raw.limits.value_bytes)
+                check_value(data, room_for_value(self._raw.limits, how.tags))
             except Exception as error:
                 self._complain("what was made for %r cannot be stored: %s: %s", key, type(error).__name__, error)
                 return None
@@ -180,7 +180,8 @@ class Filler(Generic[T]):
             if ttl_ms > 0:
                 # Who says how long "there is none" may be believed does not want to hear it for an hour longer.
                 stale_ms, error_ms = min(stale_ms, ttl_ms), min(error_ms, ttl_ms)
-        return Change(PUT, key, data, ttl_ms, token, stale_ms, error_ms, max(1, int(took_s * 1000)))
+        took_ms = max(1, int(took_s * 1000))
+        return Change(PUT, key, data, ttl_ms, token, stale_ms, error_ms, took_ms, tags=how.tags)
 
     async def _run(self, key: str, fill: Fill[T | None], how: Making, flight: Flight[Made]) -> T | None:
         self.fills += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any, ParamSpec, TypeVar, overload
 
 from zmcache.cache.away import Away
@@ -14,6 +14,7 @@ from zmcache.cache.raw import Raw
 from zmcache.cache.writing import Writing
 from zmcache.codecs import Codec
 from zmcache.core.calls import UNSET, Duration, Item, Ttl
+from zmcache.core.calltags import CallTags, TagsOf
 from zmcache.core.keys import Keys
 from zmcache.core.wire import check_key
 
@@ -36,6 +37,7 @@ class CacheGroup(Writing[T]):
         fill: Callable[[], Awaitable[T]],
         *,
         ttl: Ttl = UNSET,
+        tags: Iterable[str] = (),
         stale_ttl: Duration | None = None,
         stale_if_error: Duration | None = None,
         lease: Duration = DEFAULT_LEASE_S,
@@ -48,6 +50,7 @@ class CacheGroup(Writing[T]):
         fill: Callable[[], T],
         *,
         ttl: Ttl = UNSET,
+        tags: Iterable[str] = (),
         stale_ttl: Duration | None = None,
         stale_if_error: Duration | None = None,
         lease: Duration = DEFAULT_LEASE_S,
@@ -57,6 +60,7 @@ class CacheGroup(Writing[T]):
         """The value of ``key``; where there is none, what ``fill()`` makes, which is kept. It runs once in the whole cluster, for all who ask.
 
         ttl             how long it is kept; left out: the group's own.
+        tags            names by which it can be invalidated together with others (`invalidate_tags`), 32 at the most.
         stale_ttl       how long beyond that it is still given while one caller makes it anew, in the background.
         stale_if_error  how long beyond its life it is given when making it anew fails.
         lease           how long this caller may take; then another makes it, too. A little more than ``fill`` ever takes.
@@ -73,13 +77,21 @@ class CacheGroup(Writing[T]):
         fill: Callable[[], Awaitable[T]] | Callable[[], T],
         *,
         ttl: Ttl = UNSET,
+        tags: Iterable[str] = (),
         stale_ttl: Duration | None = None,
         stale_if_error: Duration | None = None,
         lease: Duration = DEFAULT_LEASE_S,
         timeout: Duration | None = None,
     ) -> Item[T]:
         """As `get_or_set`, with what remains of the value's life and where it came from: ``source`` is ``"stale"`` for one past its life."""
-        how = {"ttl": ttl, "stale_ttl": stale_ttl, "stale_if_error": stale_if_error, "lease": lease, "timeout": timeout}
+        how = {
+            "ttl": ttl,
+            "tags": tags,
+            "stale_ttl": stale_ttl,
+            "stale_if_error": stale_if_error,
+            "lease": lease,
+            "timeout": timeout,
+        }
         return (await self._made(key, fill, how)).item()
 
     async def _made(self, key: str, fill: Callable[[], Any], how: dict[str, Any]) -> Made:
@@ -92,6 +104,7 @@ class CacheGroup(Writing[T]):
         ttl: Ttl = UNSET,
         key: str | Callable[..., str] | None = None,
         ignore: Collection[str] = (),
+        tags: TagsOf = (),
         stale_ttl: Duration | None = None,
         stale_if_error: Duration | None = None,
         negative_ttl: Ttl = UNSET,
@@ -103,6 +116,7 @@ class CacheGroup(Writing[T]):
 
         key           a template of the parameters, ``"user:{user_id}"``, or a function of them. None: the function's name and all arguments.
         ignore        parameters that do not belong in the key, such as a session.
+        tags          templates of the parameters, ``["user:{user_id}"]``, or a function of them that gives tags. They may leave parameters out.
         negative_ttl  how long a None is kept; 0: not at all; left out: like any other result. Stale, it is given for as long again at most.
         condition     a result is kept only where ``condition(result)`` is true.
 
@@ -119,8 +133,9 @@ class CacheGroup(Writing[T]):
         )
 
         def decorate(function: Callable[P, Awaitable[R]]) -> Cached[P, R]:
+            call_tags = CallTags(function, tags)
             keys = Keys(function, key, ignore, limit=self._raw.limits.key_bytes)
-            return Cached(function, self._filling, keys, how, self.delete)
+            return Cached(function, self._filling, keys, call_tags, how, self.delete)
 
         return decorate
 

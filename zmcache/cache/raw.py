@@ -118,5 +118,8 @@ class Raw(Protocol):
     def post(self, change: Change) -> None:
         """Send it, and let nobody wait for the answer."""
 
+    def invalidate_tags(self, tags: Sequence[str], timeout: Duration | None) -> Awaitable[None]:
+        """What has one of these tags, which have been checked, is old, everywhere."""
+
     def clear(self, timeout: Duration | None) -> Awaitable[None]:
         """Empty the group, everywhere."""

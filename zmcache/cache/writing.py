@@ -12,7 +12,21 @@ from zmcache.cache.raw import Told
 from zmcache.cache.reading import Reading
 from zmcache.codecs import reads_counters
 from zmcache.core.calls import UNSET, Duration, Ttl, many_keys, ttl_to_ms
-from zmcache.core.wire import ADD, CAS, DELETE, DONE, INCR, NOT_THERE, SET, TOUCH, Change, check_key, check_value
+from zmcache.core.tags import check_tag, joined_tags
+from zmcache.core.wire import (
+    ADD,
+    CAS,
+    DELETE,
+    DONE,
+    INCR,
+    NOT_THERE,
+    SET,
+    TOUCH,
+    Change,
+    check_key,
+    check_value,
+    room_for_value,
+)
 from zmcache.errors import MeshError, ProtocolError, RequestError, ZmcacheError
 
 T = TypeVar("T")
@@ -21,35 +35,45 @@ _MAX_INT: Final = 1 << 1024
 
 
 class Writing(Reading[T]):
-    """The writes of a group. ``ttl``: seconds, a timedelta or text like "1h30m"; None: for ever; left out: the group's own.
+    """The writes of a group. ``ttl``: seconds, a timedelta or text like "1h30m"; None: for ever; left out: the group's own. ``tags``: names by
+    which it can be invalidated together with others, 32 at the most.
 
-    Each raises `InvalidKey`, and with a value or a ttl `InvalidValue`, `ValueTooLarge` or `InvalidTtl`, before anything is sent;
-    `MeshError` where it could not be done.
+    Each raises `InvalidKey`, and with a value, a ttl or tags `InvalidValue`, `ValueTooLarge`, `InvalidTtl` or `InvalidTag`, before anything
+    is sent; `MeshError` where it could not be done.
     """
 
-    async def set(self, key: str, value: T | None, *, ttl: Ttl = UNSET, timeout: Duration | None = None) -> None:
+    async def set(
+        self, key: str, value: T | None, *, ttl: Ttl = UNSET, tags: Iterable[str] = (), timeout: Duration | None = None
+    ) -> None:
         """Store ``value`` at the owner. A value may be None."""
-        await self._told(Change(SET, key, self._encoded(key, value), ttl_to_ms(ttl)), timeout)
+        await self._told(self._tagged(SET, key, value, ttl_to_ms(ttl), joined_tags(tags)), timeout)
 
     async def set_many(
-        self, values: Mapping[str, T | None], *, ttl: Ttl = UNSET, timeout: Duration | None = None
+        self,
+        values: Mapping[str, T | None],
+        *,
+        ttl: Ttl = UNSET,
+        tags: Iterable[str] = (),
+        timeout: Duration | None = None,
     ) -> list[str]:
         """Store them all, in as many messages as it takes; the keys that the cluster failed to store. The first cause is logged.
 
         Raises for what is wrong with the arguments before anything is sent; for what a node finds wrong with them, such as a group that it
         does not know or a value that is too large for the group, when all have been tried.
         """
-        ttl_ms = ttl_to_ms(ttl)
-        changes = [Change(SET, key, self._encoded(key, value), ttl_ms) for key, value in values.items()]
+        ttl_ms, joined = ttl_to_ms(ttl), joined_tags(tags)
+        changes = [self._tagged(SET, key, value, ttl_ms, joined) for key, value in values.items()]
         told = await self._changed_all(changes, timeout)
         failed = {change.key: how for change, how in zip(changes, told, strict=True) if isinstance(how, MeshError)}
         if failed:
             self._away.tell(self.name, next(iter(failed.values())))
         return list(failed)
 
-    async def add(self, key: str, value: T | None, *, ttl: Ttl = UNSET, timeout: Duration | None = None) -> bool:
+    async def add(
+        self, key: str, value: T | None, *, ttl: Ttl = UNSET, tags: Iterable[str] = (), timeout: Duration | None = None
+    ) -> bool:
         """Store ``value`` where there is none; whether it was stored. Raises `OutcomeUnknown` when that cannot be told."""
-        told = await self._told(Change(ADD, key, self._encoded(key, value), ttl_to_ms(ttl)), timeout)
+        told = await self._told(self._tagged(ADD, key, value, ttl_to_ms(ttl), joined_tags(tags)), timeout)
         return told is not None and told[1] == DONE
 
     async def delete(self, key: str, *, timeout: Duration | None = None) -> bool:
@@ -116,8 +140,28 @@ class Writing(Reading[T]):
         told = await self._told(change, timeout)
         return None if told is None or told[1] == NOT_THERE else told[1] == DONE
 
+    async def invalidate_tags(self, *tags: str, timeout: Duration | None = None) -> None:
+        """Forget every entry that has one of these tags: one small message to each node, however many entries there are.
+
+        What was set before this began is not found any more when it returns. What a function was making meanwhile, in `get_or_set` or `cached`, is
+        not kept either, so that the next who asks makes it anew. What is set while this is under way may stay.
+
+        Raises `InvalidTag` before anything is sent; `NotAllTold` where some nodes could not be reached: they hear of it from the others, and
+        until then may give what is old (docs/client.md says for how long); any other `MeshError` where nobody could be told.
+        """
+        for tag in tags:
+            check_tag(tag)
+        try:
+            if tags:
+                await self._raw.invalidate_tags(tags, timeout)
+        except MeshError as error:
+            self._away.note(self.name, error)
+
     async def clear(self, *, timeout: Duration | None = None) -> None:
-        """Empty the group on every node: what was there when this began is gone when it returns, what is set meanwhile may be."""
+        """Empty the group on every node: what was there when this began is gone when it returns, what is set meanwhile may be.
+
+        Raises `NotAllTold` where some nodes could not be reached: they are emptied when they hear of it from the others.
+        """
         try:
             await self._raw.clear(timeout)
         except MeshError as error:
@@ -142,6 +186,12 @@ class Writing(Reading[T]):
     def _checked(self, key: str) -> str:
         check_key(key, self._raw.limits.key_bytes)
         return key
+
+    def _tagged(self, kind: int, key: str, value: T | None, ttl_ms: int, tags: str) -> Change:
+        data = self._encoded(key, value)
+        if tags and data is not None:
+            check_value(data, room_for_value(self._raw.limits, tags))
+        return Change(kind, key, data, ttl_ms, tags=tags)
 
     def _encoded(self, key: str, value: T | None) -> bytes | None:
         """As it travels. None is marked there, not encoded: a codec never sees it."""

@@ -4,7 +4,7 @@
     ending.py     how a command ends: one line on the standard error, and the exit code
     options.py    what people write on the command line, as numbers
     asking.py     a client for one command, and what is common to those that ask
-    items.py      get, set, delete
+    items.py      get, set, delete, invalidate
     explaining.py   explain: what is known of one key
     cluster.py    a cluster as those who run it see it: every node asked for itself
     nodes.py      nodes: who is there, and how each is

@@ -6,7 +6,7 @@ import click
 
 from zmcache.cli.explaining import explain
 from zmcache.cli.files import check, schema
-from zmcache.cli.items import delete, get, set_
+from zmcache.cli.items import delete, get, invalidate, set_
 from zmcache.cli.leaving import leave, rolling_restart
 from zmcache.cli.nodes import nodes
 from zmcache.cli.ringview import ring
@@ -28,5 +28,7 @@ def main() -> None:
     """A distributed in-memory cache that fills itself."""
 
 
-for _command in (up, serve, check, schema, get, set_, delete, explain, nodes, stats, ring, leave, rolling_restart):
+for _command in (
+    up, serve, check, schema, get, set_, delete, invalidate, explain, nodes, stats, ring, leave, rolling_restart,
+):  # fmt: skip
     main.add_command(_command)

@@ -1,5 +1,5 @@
-"""``zmcache get``, ``set`` and ``delete``: one key from a shell. Values are bytes, as they are, without a newline of
-ours.
+"""``zmcache get``, ``set`` and ``delete``: one key from a shell; ``invalidate``: all keys that have a tag. Values are bytes, as they are, without a
+newline of ours.
 """
 
 from __future__ import annotations
@@ -41,18 +41,19 @@ def get(key: str, where: Where, group: str | None) -> None:
     callback=life,
     help="How long it lives, such as 1h30m. Left out: the group's own.",
 )
+@click.option("--tag", "tags", metavar="TAG", multiple=True, help="A name to invalidate it by; as many as are wanted.")
 @asks
 @in_group
-def set_(key: str, value: str, ttl_s: float | None, where: Where, group: str | None) -> None:
+def set_(key: str, value: str, ttl_s: float | None, tags: tuple[str, ...], where: Where, group: str | None) -> None:
     """Store VALUE under KEY, at the key's owner. A VALUE of - is read from the standard input."""
     data = sys.stdin.buffer.read() if value == "-" else value.encode("utf-8", "surrogateescape")
 
     async def question(client: zmcache.Cache) -> None:
         chosen = await choose_group(client, group)
         if ttl_s is None:
-            await chosen.set(key, data)
+            await chosen.set(key, data, tags=tags)
         else:
-            await chosen.set(key, data, ttl=None if math.isinf(ttl_s) else ttl_s)
+            await chosen.set(key, data, ttl=None if math.isinf(ttl_s) else ttl_s, tags=tags)
 
     ask(where, question)
 
@@ -69,3 +70,16 @@ def delete(key: str, where: Where, group: str | None) -> None:
 
     if not ask(where, question):
         raise Ended(f"no such key: {key!r}")
+
+
+@click.command()
+@click.option("--tag", "tags", metavar="TAG", multiple=True, required=True, help="Which; as many as are wanted.")
+@asks
+@in_group
+def invalidate(tags: tuple[str, ...], where: Where, group: str | None) -> None:
+    """Forget all that has one of these tags, on every node. Exit code 1 when some node could not be told."""
+
+    async def question(client: zmcache.Cache) -> None:
+        await (await choose_group(client, group)).invalidate_tags(*tags)
+
+    ask(where, question)

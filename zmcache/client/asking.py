@@ -210,6 +210,12 @@ class Asking:
             self._enter_bulks()
         self._flights.pop(key, None)
 
+    def fence_all(self) -> None:
+        """The same for every key."""
+        if self._unlisted:
+            self._enter_bulks()
+        self._flights.clear()
+
     def forgo_fill(self, errand: Flight) -> None:
         """Who asked for a lease was cancelled, or has waited for long enough."""
         future: asyncio.Future[Told] = errand[2]

@@ -23,13 +23,15 @@ from zmcache.client.near import NearSettings
 from zmcache.client.route import AnyRoute, OwnerRoute, Route
 from zmcache.core.calls import DEFAULT_TIMEOUT_S, Duration, check_timeout
 from zmcache.core.ring import Epoch, Member, Ring
-from zmcache.core.wire import CLEAR, PONG, STATS, TOPOLOGY, Figures, Limits, Members, Reply
+from zmcache.core.tags import WHOLE_GROUP
+from zmcache.core.wire import STATS, TOPOLOGY, Figures, Limits, Members, Reply
 from zmcache.deadlines import Deadlines
 from zmcache.errors import ConfigError, PeerUnavailable, ProtocolError, ZmcacheError
 from zmcache.peers.building import build_ring
 from zmcache.peers.channel import Channel, State
 from zmcache.peers.mesh import Mesh
 from zmcache.peers.pulse import BEAT_S
+from zmcache.peers.telling import invalidate
 from zmcache.transport.base import Transport
 
 # A cluster that changes may answer with a new epoch many times a second; one question in this time is enough to follow it.
@@ -131,24 +133,21 @@ class Client(Cache):
         assert self._sessions is not None
         by_owner = self._route_kind == "owner"
         raw = ClientRaw(
-            name, self._route, self._timeout_s, self._wake.set, self._clear, self._sessions,
+            name, self._route, self._timeout_s, self._wake.set, self._clear, self._invalidate, self._sessions,
             near=self._near if by_owner else None, hedge=self._hedge if by_owner else 0.0,
         )  # fmt: skip
         self._raws.append(raw)
         return raw
 
     async def _clear(self, group: str, timeout: Duration | None) -> None:
+        await self._invalidate(group, (WHOLE_GROUP,), timeout)
+
+    async def _invalidate(self, group: str, tags: Sequence[str], timeout: Duration | None) -> None:
         mesh = self._ready()
-        deadline_s = mesh.clock() + (self._timeout_s if timeout is None else check_timeout(timeout))
         if not mesh.ring:
             raise PeerUnavailable("no node has answered yet")
-        asked = [channel.query(CLEAR, deadline_s, group) for channel in mesh.channels()]
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
-            if answer.kind != PONG:
-                raise ProtocolError(f"asked to clear, got kind {answer.kind}")
+        until_s = mesh.clock() + (self._timeout_s if timeout is None else check_timeout(timeout))
+        await invalidate(mesh.channels(), group, tags, until_s, mesh.clock)
 
     async def topology(self, *, timeout: Duration | None = None) -> Topology:
         """Ask a node who is in the cluster. Raises `PeerUnavailable` when none answers."""

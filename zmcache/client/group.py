@@ -40,6 +40,7 @@ class ClientRaw:
         timeout_s: float,
         on_unreachable: Callable[[], None],
         clear: Callable[[str, Duration | None], Awaitable[None]],
+        invalidate: Callable[[str, Sequence[str], Duration | None], Awaitable[None]],
         sessions: Sessions,
         near: NearSettings | None = None,
         hedge: float = 0.0,
@@ -53,6 +54,7 @@ class ClientRaw:
         self.fences = Fences()
         self._keys_at_once = keys_at_once(self.limits)
         self._clear = clear
+        self._invalidate = invalidate
         self._route = route = route.of(name)
         self._by_owner = isinstance(route, OwnerRoute)
         self._hedged = HedgedAsking(name, route, timeout_s, on_unreachable, hedge) if hedge else None
@@ -247,6 +249,22 @@ class ClientRaw:
         finally:
             if self._near is not None:
                 self._near.copies.forget(None)
+            self.fences.cleared()
+
+    async def invalidate_tags(self, tags: Sequence[str], timeout: Duration | None) -> None:
+        """See `Raw.invalidate_tags`."""
+        try:
+            await self._invalidate(self.name, tags, timeout)
+        except BaseException:
+            if self._near is not None:
+                self._near.copies.forget(None)  # who was not told does not tell
+            raise
+        finally:
+            # What is being asked for or made may have these tags.
+            self._asking.fence_all()
+            self._peeking.fence_all()
+            if self._near is not None:
+                self._near.fence_all()
             self.fences.cleared()
 
     def _changed(self, change: Change, status: int | None) -> None:

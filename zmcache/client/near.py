@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from itertools import repeat
 from typing import Final, NamedTuple
 
 from zmcache.cache.raw import NearStatistics, Row
@@ -23,7 +24,7 @@ from zmcache.core.admission import Admission
 from zmcache.core.calls import Duration
 from zmcache.core.explained import NEAR, Kept
 from zmcache.core.store import Store
-from zmcache.core.wire import FOREVER, FROM_HOT, FROM_LOADER, FROM_OWNER, NOT_OWNER, OLD_FLAG, Answer, News
+from zmcache.core.wire import FOREVER, FROM_HOT, FROM_LOADER, FROM_OWNER, NOT_OWNER, OLD_FLAG, TAGS_FLAG, Answer, News
 from zmcache.errors import ZmcacheError
 from zmcache.peers.batch import Batch
 
@@ -98,14 +99,17 @@ class Near:
         positions = range(len(batch.keys)) if answer.positions is None else answer.positions
         foreign = answer.flags & NOT_OWNER
         now_s = self._clock()
-        for at, status, value, life_ms in zip(positions, answer.statuses, answer.values, answer.lives_ms, strict=False):
+        rows = zip(
+            positions, answer.statuses, answer.values, answer.lives_ms, answer.value_flags or repeat(0), strict=False
+        )
+        for at, status, value, life_ms, flags in rows:
             key = batch.keys[at]
             asked = self._asked.get(key)
             if asked is None or asked[0] is not batch:
                 continue
             del self._asked[key]
             _, session, life, asked_s = asked
-            is_kept = status in _FROM_OWNER and isinstance(value, bytes) and not foreign
+            is_kept = status in _FROM_OWNER and isinstance(value, bytes) and not foreign and not flags & TAGS_FLAG
             if not is_kept or session.life != life or not session.is_good or not self._is_owners(batch, key):
                 continue
             ends_s = math.inf if life_ms == FOREVER else now_s + life_ms / 1000
@@ -279,3 +283,8 @@ class NearGets:
         self._keeping.fence(key)
         self._keeping_peeks.fence(key)
         self.copies.forget(key)
+
+    def fence_all(self) -> None:
+        """Tags were invalidated: nobody who asks from now on shares what is under way. Of copies that have them the owners tell."""
+        self._keeping.fence_all()
+        self._keeping_peeks.fence_all()

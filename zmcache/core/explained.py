@@ -18,6 +18,7 @@ from zmcache.core.recall import (
     NEGATIVE,
     NEVER_SEEN,
     NOT_MISSED,
+    TAGGED,
 )
 
 # Where something of a key is, as it travels.
@@ -44,6 +45,7 @@ _MISSED: Final = {
     MOVED: "it was moved away: the ring gave it to other nodes",
     NEGATIVE: "the loader knows no such key",
     ELSEWHERE: "another node owns it, and no copy was there",
+    TAGGED: "a tag of it was invalidated",
 }
 
 HERE: Final = "here"

@@ -23,7 +23,7 @@ class Outcome(NamedTuple):
 
     ``status`` is one of the statuses of zmcache.core.wire; ``value`` is what stands beside it there; ``expires_at_s`` is on
     the monotonic clock (inf: never); ``error`` is set when and only when the status is an error's code. ``token`` is that of the
-    value or of the lease, where it was asked for, else 0.
+    value or of the lease, where it was asked for, else 0. ``has_tags``: who does not know them may not keep it.
     """
 
     value: bytes | None
@@ -31,6 +31,7 @@ class Outcome(NamedTuple):
     expires_at_s: float
     error: ZmcacheError | None = None
     token: int = 0
+    has_tags: bool = False
 
 
 Waiter: TypeAlias = Callable[[Outcome], None]

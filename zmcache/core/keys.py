@@ -47,16 +47,19 @@ class Keys:
         ignore: Collection[str] = (),
         *,
         limit: int = 1024,
+        what: str = "key",
     ) -> None:
         """Raises `ConfigError` where no right key could be made: a parameter that the template leaves out hands one call's result to another.
 
-        ``ignore``: parameters that do not belong in the key. ``limit``: of a key, in bytes of UTF-8.
+        ``ignore``: parameters that do not belong in the key. ``limit``: of a key, in bytes of UTF-8. ``what``
+        errors call it.
         """
         self._name = f"{function.__module__}.{function.__qualname__}"
         self._signature = inspect.signature(function)
         self._parameters = list(self._signature.parameters)
         self._ignore = frozenset([ignore] if isinstance(ignore, str) else ignore)
         self._limit = limit
+        self._what = what
         self._of = key if callable(key) else None
         self._pieces: list[tuple[str, tuple[str | int, ...]]] = []
         self._end = ""
@@ -114,13 +117,15 @@ class Keys:
         try:
             fields = list(string.Formatter().parse(template))
         except ValueError as exc:
-            raise self._wrong(f"the key {template!r} is no template: {exc}") from exc
+            raise self._wrong(f"the {self._what} {template!r} is no template: {exc}") from exc
         for before, field, spec, conversion in fields:
             literal += before
             if field is None:
                 continue
             if spec or conversion:
-                raise self._wrong(f"the key {template!r} formats {field!r}: expected a name in braces and no more")
+                raise self._wrong(
+                    f"the {self._what} {template!r} formats {field!r}: expected a name in braces and no more"
+                )
             if self._pieces:
                 separators += self._separators(template, literal)
             path = self._path(template, field)
@@ -129,19 +134,21 @@ class Keys:
             literal = ""
         self._end = literal
         if not template:
-            raise self._wrong("the key is empty")
+            raise self._wrong(f"the {self._what} is empty")
         self._escapes = {ord(c): _escape(c) for c in {*separators, *map(chr, range(32)), "\x7f"}}
         return used
 
     def _separators(self, template: str, between: str) -> str:
         """What values may not have of the text between two names, so that its first one shows where the value before it ends."""
         if not between:
-            raise self._wrong(f"the key {template!r} has nothing between two names: two calls could share a key")
+            raise self._wrong(
+                f"the {self._what} {template!r} has nothing between two names: two calls could share a key"
+            )
         # Letters and digits only where there is nothing else, or nearly every value would be escaped.
         found = "".join(c for c in between if not c.isalnum() and c not in _MARKS) or between
         if not _MARKS.isdisjoint(found):
             raise self._wrong(
-                f"the key {template!r} has {between!r} between two names, where values are marked with it"
+                f"the {self._what} {template!r} has {between!r} between two names, where values are marked with it"
             )
         return found
 
@@ -151,13 +158,13 @@ class Keys:
             path = [first]
             for is_attribute, name in rest:
                 if is_attribute and str(name).startswith("_"):
-                    raise self._wrong(f"the key {template!r} reads {name!r}, which is private")
+                    raise self._wrong(f"the {self._what} {template!r} reads {name!r}, which is private")
                 path.append(f".{name}" if is_attribute else name)
         except ValueError as exc:
-            raise self._wrong(f"the key {template!r} is no template: {exc}") from exc
+            raise self._wrong(f"the {self._what} {template!r} is no template: {exc}") from exc
         if first not in self._signature.parameters:
             known = ", ".join(self._parameters) or "none"
-            raise self._wrong(f"the key {template!r} names {field!r}; the parameters are: {known}")
+            raise self._wrong(f"the {self._what} {template!r} names {field!r}; the parameters are: {known}")
         return tuple(path)
 
     def _in_template(self, value: Any, at: int, path: tuple[str | int, ...]) -> str:
@@ -165,7 +172,7 @@ class Keys:
             for step in path:
                 value = getattr(value, step[1:]) if isinstance(step, str) and step.startswith(".") else value[step]
         except (AttributeError, LookupError, TypeError) as exc:
-            raise InvalidKey(f"{self._name}: no key from {self._parameters[at]!r}: {exc}") from exc
+            raise InvalidKey(f"{self._name}: no {self._what} from {self._parameters[at]!r}: {exc}") from exc
         if type(value) is str:
             return value.translate(self._escapes)
         text = self._text(value, at).translate(self._escapes)
@@ -182,7 +189,7 @@ class Keys:
             return _text(value, 0)
         except _Unwritable as exc:
             hint = "give cached() a key= that says what matters of it, or name it in ignore="
-            raise InvalidKey(f"{self._name}: no key from {self._parameters[at]!r}, {exc}: {hint}") from None
+            raise InvalidKey(f"{self._name}: no {self._what} from {self._parameters[at]!r}, {exc}: {hint}") from None
 
     def _fitting(self, key: str) -> str:
         if len(key) * 4 <= self._limit or (key.isascii() and len(key) <= self._limit):

@@ -1,4 +1,5 @@
-"""What a store holds of a key that is more than its bytes: that it is absent, that its value is None, that it is fresh only until a time.
+"""What a store holds of a key that is more than its bytes: that it is absent, that its value is None, that it is fresh only until a time, that
+it has tags.
 
 Nearly all that is held are plain values, and these are bytes, with nothing added. The rest are *marks*: text whose characters
 are bytes (Latin-1), a header and the value behind it. So a store charges and keeps them like values, the garbage collector has nothing
@@ -19,7 +20,10 @@ Held: TypeAlias = bytes | str
 ABSENT: Final = "no such key"
 """What a loader does not know. The only mark without a header; compared by identity."""
 
-_HEADER: Final = Struct("<?ddd")
+_HEADER: Final = Struct("<Bddd")
+_TAGGED: Final = Struct("<QH")  # behind the header of what has tags: its stamp, and how many bytes of tags come next
+_IS_NONE: Final = 1  # in the header's first byte
+_HAS_TAGS: Final = 2
 _PLAIN: Final = frozenset({bytes})
 
 
@@ -27,29 +31,41 @@ class Marked(NamedTuple):
     """What a mark says. ``value`` None: the value is None.
 
     ``fresh_until_s`` ends its life; until ``stale_until_s`` it may be given while it is made anew. It took ``took_s`` to make (0: not known).
+    ``tags`` and ``stamp`` are for `zmcache.core.tags`: the tags as one text, and the version since which it holds.
     """
 
     value: bytes | None
     fresh_until_s: float = math.inf
     stale_until_s: float = 0.0
     took_s: float = 0.0
+    tags: str = ""
+    stamp: int = 0
 
 
 def marked(what: Marked) -> Held:
     """What a store is to hold for it: the value itself where there is nothing more to say. About 1 us."""
-    value, fresh_until_s, stale_until_s, took_s = what
-    if value is not None and fresh_until_s == math.inf and not took_s:
+    value, fresh_until_s, stale_until_s, took_s, tags, stamp = what
+    if value is not None and fresh_until_s == math.inf and not took_s and not tags:
         return value
-    header = _HEADER.pack(value is None, fresh_until_s, stale_until_s, took_s)
+    flags = _IS_NONE * (value is None) | _HAS_TAGS * bool(tags)
+    header = _HEADER.pack(flags, fresh_until_s, stale_until_s, took_s)
+    if tags:
+        in_bytes = tags.encode()
+        header += _TAGGED.pack(stamp, len(in_bytes)) + in_bytes
     return (header + (value or b"")).decode("latin-1")
 
 
 def read_mark(held: str, expires_at_s: float = math.inf) -> Marked:
     """What `marked` was given; not for `ABSENT`. It is fresh no longer than the store keeps it: until ``expires_at_s``."""
     data = held.encode("latin-1")
-    is_none, fresh_until_s, stale_until_s, took_s = _HEADER.unpack_from(data)
-    value = None if is_none else data[_HEADER.size :]
-    return Marked(value, min(fresh_until_s, expires_at_s), stale_until_s, took_s)
+    flags, fresh_until_s, stale_until_s, took_s = _HEADER.unpack_from(data)
+    tags, stamp, at = "", 0, _HEADER.size
+    if flags & _HAS_TAGS:
+        stamp, length = _TAGGED.unpack_from(data, at)
+        at += _TAGGED.size + length
+        tags = data[at - length : at].decode()
+    value = None if flags & _IS_NONE else data[at:]
+    return Marked(value, min(fresh_until_s, expires_at_s), stale_until_s, took_s, tags, stamp)
 
 
 def all_plain(values: list[Held | None]) -> bool:

@@ -56,6 +56,9 @@ FOLLOWING: Final = (
 NEWS: Final = 32  # not asked for: what has become of keys that the receiver keeps copies of, or watches
 EXPLAIN: Final = 40  # what is known of this key there; nothing is changed by it
 EXPLAINED: Final = 44
+INVALIDATE: Final = 41  # what has these tags is old, if it is no newer than these versions
+GENERATIONS: Final = 42  # digests of what the sender knows of tags: what does the receiver know more? Answered by INVALIDATE, or PONG: nothing
+MOMENT: Final = 43  # which version would a set have now? Answered in kind
 
 # Header flags.
 FORWARDED: Final = 1  # request: a peer asks on behalf of its own caller; never to be forwarded again
@@ -92,6 +95,9 @@ FIRST_ERROR: Final = 32
 
 NONE_FLAG: Final = 1  # in value_flags
 GONE_FLAG: Final = 2  # in the flags of a COPY and of a NEWS: the key was deleted at this version
+TAGS_FLAG: Final = (
+    8  # in the flags of an ANSWER: the value has tags, which are not told, so that nobody else may keep it
+)
 OLD_FLAG: Final = 4  # in the flags of a NEWS: what the receiver keeps of the key is old; the new value is not told
 
 # Kinds whose doing twice is not the same as once: they are not asked again when they may have been delivered.
@@ -109,6 +115,8 @@ MAX_ROWS: Final = 65_536  # of a MEMBERS or FIGURES message: as many nodes as a 
 HEADER_FIELDS: Final = 8
 # What a key of a SET, or a position of an ANSWER, costs in a frame besides its key and value.
 ROW_OVERHEAD_BYTES: Final = 32
+# What a message holds at least besides one key and one value (`zmcache.config`).
+MESSAGE_SPARE_BYTES: Final = 1024
 
 Header: TypeAlias = tuple[int, int, int, int, int, int, int, str]
 
@@ -129,6 +137,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     message_bytes: int = 8 * 1024 * 1024
     inflight_bytes: int = 64 * 1024 * 1024
     inflight_requests: int = 10_000
+
+
+def room_for_value(limits: Limits, tags: str) -> int:
+    """The longest value that fits a message together with these tags: they may take what a message has to spare, and more."""
+    if not tags:
+        return limits.value_bytes
+    return min(limits.value_bytes, limits.message_bytes - limits.key_bytes - MESSAGE_SPARE_BYTES - len(tags.encode()))
 
 
 class BadFrame(ProtocolError):
@@ -155,7 +170,7 @@ class Get(NamedTuple):
 
 
 class Set(NamedTuple):
-    """Store many values. A ttl is in ms, `TTL_DEFAULT` or `FOREVER`. A value flag of `NONE_FLAG`: the value is None."""
+    """Store many values. A ttl is in ms, `TTL_DEFAULT` or `FOREVER`. A value flag of `NONE_FLAG`: the value is None. ``tags``: as in `Changes`."""
 
     version: int
     kind: int
@@ -170,6 +185,7 @@ class Set(NamedTuple):
     ttls_ms: list[int]
     value_flags: list[int] | None = None
     versions: list[int] | None = None
+    tags: list[str] | None = None
 
 
 class Delete(NamedTuple):
@@ -194,7 +210,7 @@ class Changes(NamedTuple):
     is how long beyond its life the value may be given while it is made anew, ``error_ms`` the same for when that fails, and ``took_ms`` how
     long it took to make. Of a COPY and an OFFER the tokens are versions; of a COPY ``ttls_ms`` is how long it is kept at all,
     ``fresh_ms`` (None: as long) how long it is fresh, ``stale_ms`` how long it may be given from now on while it is made anew, and a flag
-    may say that the key is gone.
+    may say that the key is gone. ``tags`` are each key's as one text (`zmcache.core.tags`); with them a COPY has ``stamps``.
     """
 
     version: int
@@ -215,11 +231,29 @@ class Changes(NamedTuple):
     trace: str | None = None
     fresh_ms: list[int] | None = None
     value_flags: list[int] | None = None
+    tags: list[str] | None = None
+    stamps: list[int] | None = None
+
+
+class Invalidate(NamedTuple):
+    """What has one of these tags, and is no newer than that tag's version, is old; so is all with any tag that is no newer than ``floor``."""
+
+    version: int
+    kind: int
+    request_id: int
+    deadline_ms: int
+    revision: int
+    digest: int
+    flags: int
+    group: str
+    tags: list[str]
+    versions: list[int]
+    floor: int
 
 
 class Digests(NamedTuple):
     """What sender and receiver are both to hold, by bucket of the keys' hashes: a digest of keys and versions in each. The answer has a position
-    for each bucket. ``sender`` is a node id.
+    for each bucket. ``sender`` is a node id. Of GENERATIONS the digests are of tags, by bucket, or one of them all.
     """
 
     version: int
@@ -264,7 +298,9 @@ class Cancel(NamedTuple):
 
 
 class Word(NamedTuple):
-    """DOUBT or HANDED, answered with PONG. The group is the sender's node id. ``number``: of the doubt; of a HANDED that nobody asked for 0."""
+    """DOUBT or HANDED, answered with PONG. The group is the sender's node id. ``number``: of the doubt; of a HANDED that nobody asked for 0.
+    Or MOMENT: of the answer the version.
+    """
 
     version: int
     kind: int
@@ -420,8 +456,10 @@ class Change(NamedTuple):
     took_ms: int = 0
     fresh_ms: int = FOREVER
     flags: int = 0
+    tags: str = ""
+    stamp: int = 0
 
 
-Request: TypeAlias = Get | Set | Delete | Changes | Digests | Following | Cancel | Word | Query
-Reply: TypeAlias = Answer | News | Members | Figures | Explained | Refusal | Query
+Request: TypeAlias = Get | Set | Delete | Changes | Invalidate | Digests | Following | Cancel | Word | Query
+Reply: TypeAlias = Answer | News | Members | Figures | Explained | Refusal | Invalidate | Word | Query
 Message: TypeAlias = Request | Reply

@@ -32,17 +32,20 @@ from zmcache.core.messages import (
     FROM_HOT,
     FROM_LOADER,
     FROM_OWNER,
+    GENERATIONS,
     GET,
     GETS,
     HANDED,
     HEADER_FIELDS,
     INCR,
+    INVALIDATE,
     LEASED,
     LEAVE,
     MAX_TEXT,
     MAX_TRACE,
     MAX_TTL_MS,
     MEMBERS,
+    MOMENT,
     NEWS,
     OFFER,
     PING,
@@ -68,6 +71,7 @@ from zmcache.core.messages import (
     Figures,
     Following,
     Get,
+    Invalidate,
     Limits,
     Members,
     Message,
@@ -78,6 +82,7 @@ from zmcache.core.messages import (
     Word,
 )
 from zmcache.core.ring import MAX_WEIGHT
+from zmcache.core.tags import WHOLE_GROUP, check_joined, check_tag
 from zmcache.errors import InvalidKey, InvalidTtl, InvalidValue, ValueTooLarge
 
 _VALUES: Final = bytes((FROM_OWNER, FROM_HOT, FROM_LOADER))  # beside these statuses stands a value
@@ -180,7 +185,8 @@ def _read_set(fields: list[Any], limits: Limits) -> Set:
     _ttls(ttls, count)
     _maybe_numbers(fields, 11, count)
     _maybe_numbers(fields, 12, count)
-    return Set(*fields[: HEADER_FIELDS + 5])
+    _tags(fields, 13, count)
+    return Set(*fields[: HEADER_FIELDS + 6])
 
 
 def _ttls(field: object, count: int) -> None:
@@ -206,12 +212,44 @@ def _read_changes(fields: list[Any], limits: Limits) -> Changes:
     if len(fields) > 16 and fields[16] is not None:
         _ttls(fields[16], count)
     _maybe_numbers(fields, 17, count)
-    return Changes(*fields[: HEADER_FIELDS + 10])
+    _tags(fields, 18, count)
+    if len(fields) > 19 and fields[19] is not None:
+        _tokens(fields[19], count)
+    return Changes(*fields[: HEADER_FIELDS + 12])
+
+
+def _tags(fields: list[Any], at: int, count: int) -> None:
+    if at < len(fields) and fields[at] is not None:
+        for text in _column(fields, at, {str}, count):
+            check_joined(text)
 
 
 def _tokens(field: object, count: int) -> None:
     if not 0 <= min(_numbers(field, count)) <= max(_numbers(field, count)) < 1 << 64:
         raise ValueError
+
+
+def _read_invalidate(fields: list[Any], limits: Limits) -> Invalidate:
+    tags = fields[HEADER_FIELDS]
+    if type(tags) is not list or len(tags) > limits.keys:
+        raise ValueError
+    for tag in tags:
+        if tag != WHOLE_GROUP:
+            check_tag(tag)
+    if tags or fields[9] != []:
+        _tokens(fields[9], len(tags))
+    _tokens(fields[10:11], 1)
+    return Invalidate(*fields[: HEADER_FIELDS + 3])
+
+
+def _read_generations(fields: list[Any], limits: Limits) -> Digests:
+    digests = fields[HEADER_FIELDS]
+    if type(digests) is not list or len(digests) not in (1, BUCKETS):
+        raise ValueError
+    _tokens(digests, len(digests))
+    if type(fields[HEADER_FIELDS + 1]) is not str:
+        raise TypeError
+    return Digests(*fields[: HEADER_FIELDS + 2])
 
 
 def _read_digests(fields: list[Any], limits: Limits) -> Digests:
@@ -362,7 +400,9 @@ READERS: Final[dict[int, Callable[[list[Any], Limits], Message]]] = {
     **dict.fromkeys((ADD, TOUCH, INCR, CAS, GETS, FILL, PUT, RELEASE, COPY, OFFER), _read_changes),
     DIGESTS: _read_digests,
     CANCEL: _read_cancel,
-    **dict.fromkeys((DOUBT, HANDED), _read_word),
+    INVALIDATE: _read_invalidate,
+    GENERATIONS: _read_generations,
+    **dict.fromkeys((DOUBT, HANDED, MOMENT), _read_word),
     **dict.fromkeys((CLEAR, PING, TOPOLOGY, STATS, PONG, LEAVE), _read_query),
     ANSWER: _read_answer,
     MEMBERS: _read_members,

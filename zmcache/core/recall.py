@@ -20,6 +20,7 @@ CLEARED: Final = 5
 MOVED: Final = 6
 NEGATIVE: Final = 7
 ELSEWHERE: Final = 8
+TAGGED: Final = 9
 
 # 17 KiB for what went and 58 KiB for gets, once something is noted. Who asks why a key is missing does so soon after, of a key that others ask for.
 _PLACES: Final = 2048

@@ -295,6 +295,12 @@ class Store:
         self._remove(key, slot)
         return alive
 
+    def end(self, key: str, why: int) -> None:
+        """Its time is over: as an expiry. ``why``: for `on_gone`."""
+        slot = self._slots.find(key)
+        if slot is not None:
+            self._expire(key, slot, why)
+
     def shorten(self, key: str, expires_at_s: float) -> None:
         """Let the entry of ``key``, if there is one, end at that time at the latest."""
         slot = self._slots.find(key)
@@ -377,11 +383,11 @@ class Store:
         self._wheel.discard(slot, self._expires[slot])
         self._mortal -= self._expires[slot] != math.inf
 
-    def _expire(self, key: str, slot: int) -> None:
+    def _expire(self, key: str, slot: int, why: int = EXPIRED) -> None:
         if self.on_ended is not None:
             self.on_ended(key, self._versions[slot])
         if self.on_gone is not None:
-            self.on_gone(key, EXPIRED)
+            self.on_gone(key, why)
         self._remove(key, slot)
         self._expirations += 1
 

@@ -66,6 +66,8 @@ class Tombstones:
         """The next ``limit`` keys from that one on. Some may be missed, or come twice, while others are added."""
         return list(islice(chain(self._old, self._young), start, start + limit))
 
-    def clear(self) -> None:
-        """Forget all."""
-        self._young, self._old = {}, {}
+    def clear(self, version: int) -> None:
+        """Forget all that is no newer than ``version``."""
+        self._young, self._old = (
+            {key: at for key, at in deleted.items() if at > version} for deleted in (self._young, self._old)
+        )

@@ -6,16 +6,17 @@ in each is checked by `zmcache.core.readers`; both are to be had from here.
 
     header   version, kind, request_id, deadline_ms, revision, digest, flags, group
     GET      keys, trace
-    SET      keys, values, ttls_ms, value_flags, versions
+    SET      keys, values, ttls_ms, value_flags, versions, tags
     DELETE   keys
     ADD, TOUCH, INCR, CAS, GETS, FILL, PUT, RELEASE, COPY, OFFER
-             keys, values, ttls_ms, tokens, stale_ms, error_ms, took_ms, trace, fresh_ms, value_flags
+             keys, values, ttls_ms, tokens, stale_ms, error_ms, took_ms, trace, fresh_ms, value_flags, tags, stamps
+    INVALIDATE  tags, versions, floor
     USED, WATCH, UNWATCH, EXPLAIN     keys
     FOLLOWING  incarnation, seen
     NEWS     incarnation, number, keys, values, lives_ms, versions, value_flags, skipped
-    DIGESTS  digests, sender
+    DIGESTS, GENERATIONS  digests, sender
     CANCEL   positions
-    DOUBT, HANDED  number
+    DOUBT, HANDED, MOMENT  number
     PING, TOPOLOGY, STATS, CLEAR, LEAVE     the header alone
     ANSWER   positions, statuses, values, lives_ms, value_flags, versions
     MEMBERS  node_ids, endpoints, weights, zones, states
@@ -72,12 +73,14 @@ from zmcache.core.messages import (
     FROM_HOT,
     FROM_LOADER,
     FROM_OWNER,
+    GENERATIONS,
     GET,
     GETS,
     GONE_FLAG,
     HANDED,
     HEADER_FIELDS,
     INCR,
+    INVALIDATE,
     IS_NONE,
     KEEPS,
     KEPT,
@@ -92,6 +95,7 @@ from zmcache.core.messages import (
     MAX_TTL_MS,
     MEMBERS,
     MINOR,
+    MOMENT,
     NEWS,
     NO_SUCH_KEY,
     NONE_FLAG,
@@ -110,6 +114,7 @@ from zmcache.core.messages import (
     SET,
     STALE,
     STATS,
+    TAGS_FLAG,
     TOPOLOGY,
     TOUCH,
     TTL_DEFAULT,
@@ -130,6 +135,7 @@ from zmcache.core.messages import (
     Following,
     Get,
     Header,
+    Invalidate,
     Limits,
     Members,
     Message,
@@ -141,6 +147,7 @@ from zmcache.core.messages import (
     Set,
     Word,
     header,
+    room_for_value,
 )
 from zmcache.core.readers import READERS, check_key, check_value
 from zmcache.errors import RequestError
@@ -172,11 +179,13 @@ __all__ = [
     "FROM_HOT",
     "FROM_LOADER",
     "FROM_OWNER",
+    "GENERATIONS",
     "GET",
     "GETS",
     "GONE_FLAG",
     "HANDED",
     "INCR",
+    "INVALIDATE",
     "IS_NONE",
     "KEEPS",
     "KEPT",
@@ -190,6 +199,7 @@ __all__ = [
     "MAX_TTL_MS",
     "MEMBERS",
     "MINOR",
+    "MOMENT",
     "NEWS",
     "NONE_FLAG",
     "NOT_OWNER",
@@ -209,6 +219,7 @@ __all__ = [
     "SET",
     "STALE",
     "STATS",
+    "TAGS_FLAG",
     "TOPOLOGY",
     "TOUCH",
     "TTL_DEFAULT",
@@ -229,6 +240,7 @@ __all__ = [
     "Following",
     "Get",
     "Header",
+    "Invalidate",
     "Limits",
     "Members",
     "Message",
@@ -244,6 +256,7 @@ __all__ = [
     "decode",
     "encode",
     "header",
+    "room_for_value",
     "sealed",
 ]
 

@@ -20,13 +20,15 @@ from zmcache.core import wire
 from zmcache.core.explained import explained
 from zmcache.core.flight import failure
 from zmcache.core.marks import Held, all_plain
-from zmcache.core.ring import Epoch
+from zmcache.core.tags import WHOLE_GROUP
 from zmcache.deadlines import Deadlines
 from zmcache.errors import Busy, PeerUnavailable, ProtocolError, RequestError, UnknownGroup, ZmcacheError
 from zmcache.group import LocalGroup
+from zmcache.node import tagrequests
 from zmcache.node.followers import Followers
 from zmcache.node.late import Late, Row
 from zmcache.node.rows import TEXT_BYTES, Values, changes_of, error_text, lives_ms, parts, rows_bytes
+from zmcache.peers.telling import tags_at_once
 from zmcache.tracing import is_traceparent
 
 _LOG_PAUSE_S: Final = 5.0
@@ -35,8 +37,11 @@ _HEADER_BYTES: Final = 1024  # a generous guess of what an answer holds besides 
 _Request: TypeAlias = wire.Get | wire.Set | wire.Delete | wire.Changes
 # Whether the node serves or not. Between nodes: who joins is filled, who leaves answers for what it hands over. And how it is, for who wonders.
 _AT_ANY_TIME: Final = frozenset(
-    {wire.PING, wire.COPY, wire.OFFER, wire.DIGESTS, wire.DOUBT, wire.HANDED, wire.USED, wire.STATS, wire.EXPLAIN}
-)
+    {
+        wire.PING, wire.COPY, wire.OFFER, wire.DIGESTS, wire.DOUBT, wire.HANDED, wire.USED, wire.STATS,
+        wire.EXPLAIN, wire.MOMENT, wire.INVALIDATE, wire.GENERATIONS,
+    }
+)  # fmt: skip
 
 # What a node answers that is cut off from the others: a question for what it holds, and who has nobody else.
 _EVEN_AWAY: Final = wire.PEEK | wire.LAST
@@ -45,13 +50,10 @@ _GONE: Final = failure(PeerUnavailable("none of those who hold the key can be re
 _log = logging.getLogger("zmcache.node")
 
 
-class Desk(Protocol):
+class Desk(tagrequests.Desk, Protocol):
     """What the dispatcher needs of its node."""
 
     @property
-    def epoch(self) -> Epoch:
-        """That of the ring in use."""
-
     @property
     def node_id(self) -> str:
         """Its own."""
@@ -109,6 +111,7 @@ class Dispatcher:
         self._deadlines = deadlines
         self._send = send
         self._clock = clock
+        self._tag_requests = tagrequests.TagRequests(desk, self._answer, followers.flush, tags_at_once(limits))
         self._loop = asyncio.get_running_loop()
         self._room = limits.message_bytes - _HEADER_BYTES
         # So many rows fit one message, whatever they hold.
@@ -157,6 +160,8 @@ class Dispatcher:
             self._following(peer, request)
         elif isinstance(request, (wire.Set, wire.Delete, wire.Changes)):
             self._change(peer, request)
+        elif request.kind in (wire.MOMENT, wire.INVALIDATE, wire.GENERATIONS):
+            self._of_tags(peer, request)
         elif isinstance(request, wire.Digests):
             self._compare(peer, request)
         elif request.kind == wire.PING:
@@ -180,6 +185,14 @@ class Dispatcher:
             self._refuse(peer, request.request_id, RequestError("this node is part of a program, which has to stop it"))
             return
         self._answer(peer, wire.Query(*wire.header(wire.PONG, request.request_id, self._desk.epoch)))
+
+    def _of_tags(self, peer: bytes, request: wire.Message) -> None:
+        group = self._known_group(peer, request)
+        if group is not None:
+            try:
+                self._tag_requests.serve(peer, request, group.tags)
+            except RequestError as error:
+                self._refuse(peer, request.request_id, error)
 
     def _watch(self, peer: bytes, request: wire.Delete) -> None:
         group = self._known_group(peer, request)
@@ -313,6 +326,9 @@ class Dispatcher:
             if held is not None:
                 known = group.found(get.keys[at], held, expiries[at], now_s, hot=at in hot, fills=fills)
             if known is not None:
+                if get.flags & wire.KEEPS and known.has_tags:
+                    # Whoever asks to be told is told when these are invalidated, too, and may keep it.
+                    known = known._replace(has_tags=False)
                 found.append((at, known))
             else:
                 missing.append(at)
@@ -379,11 +395,11 @@ class Dispatcher:
         late.flush()
 
     def _clear(self, peer: bytes, request: wire.Query | wire.Reply | wire.Request) -> None:
+        """From a client of before there were tags: it asks each node by itself."""
         group = self._known_group(peer, request)
         if group is not None:
-            group.clear(
-                lambda: self._answer(peer, wire.Query(*wire.header(wire.PONG, request.request_id, self._desk.epoch)))
-            )
+            pong = wire.Query(*wire.header(wire.PONG, request.request_id, self._desk.epoch))
+            group.tags.hear([WHOLE_GROUP], [group.tags.moment()], done=lambda: self._answer(peer, pong))
 
     def _cancel(self, peer: bytes, request: wire.Cancel) -> None:
         late = self._lates.get((peer, request.request_id))
@@ -442,6 +458,9 @@ class Dispatcher:
             # What was found at the beginning of this turn may have ended by now.
             lives_ms([max(outcome.expires_at_s, now_s) for _, outcome in rows], now_s),
             [outcome.token for _, outcome in rows] if any(outcome.token for _, outcome in rows) else None,
+            [wire.TAGS_FLAG * outcome.has_tags for _, outcome in rows]
+            if any(outcome.has_tags for _, outcome in rows)
+            else None,
         )
 
     def _send_rows(
@@ -453,6 +472,7 @@ class Dispatcher:
         values: Values,
         lives: list[int],
         tokens: list[int] | None = None,
+        value_flags: list[int] | None = None,
     ) -> None:
         """One answer, or as many as keep each within the message limit. ``positions`` are None where every key was found."""
         epoch = self._desk.epoch
@@ -463,9 +483,9 @@ class Dispatcher:
                 flags = wire.NOT_OWNER
         header = wire.header(wire.ANSWER, request.request_id, epoch, flags=flags)
         if len(values) <= self._rows_that_fit or rows_bytes(values, all_found=positions is None) <= self._room:
-            self._answer(peer, wire.Answer(*header, positions, statuses, list(values), lives, None, tokens))
+            self._answer(peer, wire.Answer(*header, positions, statuses, list(values), lives, value_flags, tokens))
             return
         at = positions if positions is not None else range(len(values))
         for part in parts(values, self._room):
             rows = list(at[part]), statuses[part], list(values[part]), lives[part]
-            self._answer(peer, wire.Answer(*header, *rows, None, tokens and tokens[part]))
+            self._answer(peer, wire.Answer(*header, *rows, value_flags and value_flags[part], tokens and tokens[part]))

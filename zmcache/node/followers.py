@@ -253,7 +253,8 @@ class Followers:
     def _row(self, name: str, key: str, skipped: int) -> tuple[str, bytes | None, int, int, int, int]:
         self.skipped += skipped
         copy = self._groups[name].copy_of(key)
-        if copy is None:
+        # What was not deleted, but is over, has no version of its own that is newer than the value was.
+        if copy is None or self._groups[name].has_ended(key):
             return key, None, FOREVER, 0, GONE_FLAG, skipped
         life_ms = copy.ttl_ms if copy.fresh_ms == FOREVER else copy.fresh_ms
         return key, copy.value, life_ms, copy.token, copy.flags & (NONE_FLAG | GONE_FLAG), skipped

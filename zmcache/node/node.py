@@ -42,18 +42,21 @@ from zmcache.node.handover import Handover
 from zmcache.node.housekeeping import SUSPECTED_S, Housekeeping, time_since_boot_s
 from zmcache.node.membership import Membership
 from zmcache.node.reload import Changes, changes, with_budgets
+from zmcache.node.repairing import Repairing
 from zmcache.node.short import HandedOver, Shortage
 from zmcache.node.usage import Usage
 from zmcache.node.wiring import concerning, make_discovery, make_groups, make_loader, make_transport
 from zmcache.peers.channel import Channel
 from zmcache.peers.mesh import Mesh
 from zmcache.peers.remote import RemotePeers
+from zmcache.peers.telling import relay
 from zmcache.transport.base import Listener, Transport
 
 _PUBLISHED_S: Final = 5.0  # until what was published is in this node's own ring
 _ASKS_AGAIN_S: Final = 1.0
 _COMPARED_MOST: Final = 8  # peers whose digests wait for a walk
 _LOOKS_AGAIN_S: Final = 0.1
+_RELAYED_S: Final = 2.0
 _QUIET_S: Final = 0.5  # no request for this long: everyone has heard that the node is leaving
 
 _log = logging.getLogger("zmcache.node")
@@ -111,6 +114,7 @@ class Node:
         self._shortage: Shortage | None = None
         self._away: Away | None = None
         self._followers: Followers | None = None
+        self._repairing: Repairing | None = None
         self._followed_by = Ring.EMPTY
         self._comparing: set[asyncio.Task[None]] = set()
         self.on_leave: Callable[[bool], None] | None = None
@@ -190,7 +194,14 @@ class Node:
         self._peers = RemotePeers(self._mesh, node_id, self._clock, self._on_short)
         versions = Versions(node_id, self._wall_s(), self._loop_time)
         self._groups = make_groups(
-            config, self._peers, self._deadlines, self._loaders, self._clock, self._random, versions
+            config,
+            self._peers,
+            self._deadlines,
+            self._loaders,
+            self._clock,
+            self._random,
+            versions,
+            self._peers.tell_tags,
         )
         self._handover = Handover(
             self._mesh,
@@ -209,6 +220,12 @@ class Node:
         self._shortage = Shortage(
             self._mesh, self._groups, node_id, lambda: HandedOver(handover.handed_for, handover.lacking)
         )
+        self._repairing = Repairing(self._mesh, self._groups, node_id)
+        # What was invalidated while this node was not there.
+        self._repairing.doubt()
+        self._mesh.on_cut_off = self._repairing.doubt
+        for held in self._groups.values():
+            held.tags.watch(self._look_at_tags)
         self._tidied = itertools.cycle(self._groups.values())
         self._followers = Followers(
             self._groups,
@@ -233,6 +250,7 @@ class Node:
             self._member = self._member._replace(state=JOINING)
         await self._discovery.start(self._member, self._on_snapshot, self._on_lease_lost)
         await self._membership.wait_ring()
+        self._repairing.begin()
         # While it joins, too: who has vanished is let go of.
         self._housekeeping = Housekeeping(self._sweep, self._on_standstill, clock=self._boot_time)
         self._member = await self._join(self._member)
@@ -335,6 +353,8 @@ class Node:
             self._usage.close()
         if self._followers is not None:
             self._followers.close()
+        if self._repairing is not None:
+            await self._repairing.aclose()
         if self._shortage is not None:
             await self._shortage.aclose()
         if self._handover is not None:
@@ -417,6 +437,8 @@ class Node:
             "standstills": self.standstills,
             "handed_over": float(self.handed_over),
             "doubting": float(self._doubt is not None and not self._doubt.is_over),
+            "tags.doubting": float(self._repairing is not None and self._repairing.in_doubt),
+            "tags.repaired": float(0 if self._repairing is None else self._repairing.repaired),
             **next(blocks),
             **(self._handover.statistics() if self._handover is not None else {}),
         }
@@ -488,6 +510,17 @@ class Node:
         task.add_done_callback(self._comparing.discard)
         return True
 
+    def on_invalidated(self, request: wire.Invalidate) -> None:
+        """See `zmcache.node.dispatch.Desk`."""
+        # Whoever has other members in its ring may not know of all who are in this one.
+        if self._mesh is not None and request.digest != self.epoch.digest:
+            relay(self._mesh.channels(), request, self._loop_time() + _RELAYED_S)
+
+    def on_other_tags(self, peer: str) -> None:
+        """See `zmcache.node.dispatch.Desk`."""
+        if self._repairing is not None:
+            self._repairing.ask_soon(peer)
+
     def leave(self, *, anew: bool) -> bool:
         """See `zmcache.node.dispatch.Desk`."""
         if self.on_leave is None or self._loop is None:
@@ -519,7 +552,19 @@ class Node:
             # Who holds what this node is to hold from now on may need longer to hand it over than former owners are asked for.
             self._begin_doubt()
 
+    def _look_at_tags(self) -> None:
+        """Before anything with tags is given. Who reaches none of several others is likely to be away itself, and told of nothing."""
+        self.look_back()
+        if self._mesh is not None and self._mesh.is_cut_off:
+            self._doubt_tags()
+
+    def _doubt_tags(self) -> None:
+        if self._repairing is not None:
+            self._repairing.doubt()
+
     def _on_back(self, channel: Channel) -> None:
+        if self._repairing is not None:
+            self._repairing.ask_soon(channel.name)
         if self._handover is not None and self._mesh is not None and self._mesh.channel_of(channel.name) is channel:
             self._handover.on_peer_back(channel.name)
 
@@ -530,6 +575,7 @@ class Node:
 
     def _on_lease_lost(self) -> None:
         self.lease_losses += 1
+        self._doubt_tags()
         for group in self._groups.values():
             group.ring_changed(lease_lost=True)
         self._begin_doubt()
@@ -558,6 +604,7 @@ class Node:
             if self._mesh is not None:
                 # What was written meanwhile others have: they are asked until it is here (`Away`).
                 self._mesh.was_cut_off = True
+            self._doubt_tags()
             for group in self._groups.values():
                 group.stood_still()
             self._begin_doubt()

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import Final, TypeAlias
 
-from zmcache.core.wire import DELETE, FOREVER, NONE_FLAG, ROW_OVERHEAD_BYTES, SET, Change, Changes, Delete, Set
+from zmcache.core.wire import COPY, DELETE, FOREVER, NONE_FLAG, ROW_OVERHEAD_BYTES, SET, Change, Changes, Delete, Set
 from zmcache.errors import ZmcacheError
 
 TEXT_BYTES: Final = 1024  # of an error's message
@@ -27,16 +27,21 @@ def changes_of(request: Set | Delete | Changes) -> Iterator[Change]:
     columns: list[Iterable[object]] = [request.keys, request.values, request.ttls_ms]
     if isinstance(request, Set):
         flags = request.value_flags or repeat(0)
-        return (
+        sets = (
             Change(SET, key, None if flag & NONE_FLAG else value, ttl_ms)
             for key, value, ttl_ms, flag in zip(*columns[:3], flags, strict=False)
         )
+        if request.tags is None:
+            return sets
+        return (change._replace(tags=tags) for change, tags in zip(sets, request.tags, strict=True))
     kind = request.kind
     columns += [
         request.tokens,
         *(times or repeat(0) for times in (request.stale_ms, request.error_ms, request.took_ms)),
         request.fresh_ms or repeat(FOREVER),
         request.value_flags or repeat(0),
+        request.tags or repeat(""),
+        request.stamps or repeat(0) if kind == COPY else repeat(0),
     ]
     return (Change(kind, *row) for row in zip(*columns, strict=False))
 

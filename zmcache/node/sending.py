@@ -46,7 +46,7 @@ class Sending:
     async def add(self, peer: str, group: str, copy: wire.Change) -> None:
         """Send this to ``peer``, soon; waits while too much is on its way."""
         copies, size = self._batches.setdefault((peer, group), ([], [0]))
-        bytes_more = len(copy.key) + len(copy.value or b"") + wire.ROW_OVERHEAD_BYTES
+        bytes_more = len(copy.key) + len(copy.value or b"") + len(copy.tags) + wire.ROW_OVERHEAD_BYTES
         if copies and size[0] + bytes_more > self._mesh.limits.message_bytes // 2:
             del self._batches[peer, group]
             await self._send(peer, group, copies, size[0])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from zmcache.calls import Group
+from zmcache.calls import Group, Tell
 from zmcache.config import ImportLoader, NodeConfig, SqlLoader
 from zmcache.core.ring import Member
 from zmcache.core.settings import GroupSettings
@@ -49,6 +49,7 @@ def make_groups(
     clock: Callable[[], float],
     random: Callable[[], float],
     versions: Versions,
+    tell: Tell,
 ) -> dict[str, Group]:
     """The groups by name, each with its loader from ``loaders`` where there is one, which is the group's to close from now on."""
     groups = {}
@@ -56,7 +57,7 @@ def make_groups(
         settings = GroupSettings(**{field: getattr(group, field) for field in GroupSettings.__struct_fields__})
         groups[name] = Group(
             name, settings, config.limits, peers, deadlines,
-            loader=loaders.get(name), random=random, clock=clock, versions=versions,
+            loader=loaders.get(name), random=random, clock=clock, versions=versions, tell=tell,
         )  # fmt: skip
     return groups
 

@@ -35,8 +35,8 @@ class Batch:
     """Requests of one kind for one group to one peer. ``sinks`` are the consumer's own, one a key; None once filled."""
 
     __slots__ = (
-        "_full_at", "attempt", "bucket", "bytes", "changes", "channel", "consumer", "deadline_s", "flags", "group", "in_flight", "keys", "kind",
-        "looked", "open", "opened_s", "request_id", "sent", "served", "sinks", "trace", "unanswered",
+        "_full_at", "attempt", "bucket", "bytes", "changes", "channel", "consumer", "deadline_s", "flags", "group", "has_tags", "in_flight", "keys",
+        "kind", "looked", "open", "opened_s", "request_id", "sent", "served", "sinks", "trace", "unanswered",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +68,7 @@ class Batch:
         """The traceparent of all that is in it."""
         self.bucket = 0
         self.bytes = 0
+        self.has_tags = False
         self.in_flight: int | None = None
         """For `zmcache.peers.flow`: how many of its keys count."""
         self.open = True
@@ -103,6 +104,10 @@ class Batch:
         """One more request of another kind."""
         self.changes.append(change)
         self.bytes += len(change.value or b"") + 4 * len(change.key) + wire.ROW_OVERHEAD_BYTES
+        if change.tags:
+            # Once for this one, and once for the next, which has to fit, too.
+            self.has_tags = True
+            self.bytes += 8 * len(change.tags)
         self.add(change.key, sink, deadline_s)
         limits = self.channel.limits
         if self.bytes + limits.value_bytes + 4 * limits.key_bytes > limits.message_bytes:
@@ -183,10 +188,11 @@ class Batch:
             return wire.encode(wire.Delete(*header, self.keys))
         changes = self.changes
         ttls_ms = [change.ttl_ms for change in changes]
+        tags = [change.tags for change in changes] if self.has_tags else None
         if self.kind == wire.SET:
             values = [change.value or b"" for change in changes]
             flags = [wire.NONE_FLAG * (change.value is None) for change in changes]
-            return wire.encode(wire.Set(*header, self.keys, values, ttls_ms, flags if any(flags) else None))
+            return wire.encode(wire.Set(*header, self.keys, values, ttls_ms, flags if any(flags) else None, None, tags))
         if self.kind == wire.COPY:
             return wire.encode(copies_message(header, changes))
         times = (None, None, None)
@@ -194,7 +200,14 @@ class Batch:
             times = tuple(map(list, zip(*[(c.stale_ms, c.error_ms, c.took_ms) for c in changes], strict=True)))  # type: ignore[assignment]
         return wire.encode(
             wire.Changes(
-                *header, self.keys, [c.value for c in changes], ttls_ms, [c.token for c in changes], *times, self.trace
+                *header,
+                self.keys,
+                [c.value for c in changes],
+                ttls_ms,
+                [c.token for c in changes],
+                *times,
+                self.trace,
+                tags=tags,
             )
         )
 
@@ -203,6 +216,7 @@ def copies_message(header: wire.Header, copies: list[wire.Change]) -> wire.Chang
     """A COPY of so many keys; columns that none of them needs are left out."""
     stale_ms, took_ms = [copy.stale_ms for copy in copies], [copy.took_ms for copy in copies]
     fresh_ms, flags = [copy.fresh_ms for copy in copies], [copy.flags for copy in copies]
+    tags = [copy.tags for copy in copies]
     return wire.Changes(
         *header,
         [copy.key for copy in copies],
@@ -215,6 +229,8 @@ def copies_message(header: wire.Header, copies: list[wire.Change]) -> wire.Chang
         None,
         fresh_ms if any(fresh != wire.FOREVER for fresh in fresh_ms) else None,
         flags if any(flags) else None,
+        tags if any(tags) else None,
+        [copy.stamp for copy in copies] if any(tags) else None,
     )
 
 

@@ -68,8 +68,12 @@ class Direct:
     def set(self, group: str, change: wire.Change, deadline_s: float) -> wire.Message | None:
         """The same of a SET. Raises the same."""
         value, none = (change.value, None) if change.value is not None else (b"", [wire.NONE_FLAG])
+        tags = [change.tags] if change.tags else None
         return self._ask_alone(
-            wire.SET, group, lambda header: wire.Set(*header, [change.key], [value], [change.ttl_ms], none), deadline_s
+            wire.SET,
+            group,
+            lambda header: wire.Set(*header, [change.key], [value], [change.ttl_ms], none, None, tags),
+            deadline_s,
         )
 
     def _ask_alone(

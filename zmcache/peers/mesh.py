@@ -56,6 +56,8 @@ class Mesh:
         """The channels parallel to the ring's members; None for this node itself, and where none was needed yet: see `channel_at`."""
         self.was_cut_off = False
         """Whether it was (`is_cut_off`) since this was last set to False."""
+        self.on_cut_off: Callable[[], None] = lambda: None
+        """Called when it is."""
         self._unreached: set[Channel] = set()
         self.copies: Mapping[str, int] = {}
         """How many nodes hold each key, of those groups where it is more than one."""
@@ -204,7 +206,9 @@ class Mesh:
             self._unreached.discard(channel)
         else:
             self._unreached.add(channel)
-            self.was_cut_off = self.was_cut_off or self.is_cut_off
+            if self.is_cut_off:
+                self.was_cut_off = True
+                self.on_cut_off()
 
     def _all_channels(self) -> list[Channel]:
         return [*self._channels.values(), *self._extra.values()]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from zmcache.copying import NOBODY, Receivers
@@ -28,6 +28,7 @@ from zmcache.core.wire import (
     NO_SUCH_KEY,
     PEEK,
     RELEASE,
+    TAGS_FLAG,
     Answer,
     Change,
 )
@@ -38,6 +39,7 @@ from zmcache.peers.channel import Channel
 from zmcache.peers.explanation import explanation_of
 from zmcache.peers.health import State
 from zmcache.peers.mesh import ATTEMPTS, Mesh
+from zmcache.peers.telling import invalidate
 
 _RELEASE_S: Final = 1.0
 # So many of the nodes that come next are looked at for one in whose place a copy can be.
@@ -257,6 +259,13 @@ class RemotePeers:
         """See `zmcache.peering.Peers`."""
         return await explanation_of(self._mesh, group, key, deadline_s, self_id=self._self_id)
 
+    async def tell_tags(
+        self, group: str, tags: Sequence[str], until_s: float, least: int, on_version: Callable[[int], None]
+    ) -> None:
+        """Tell all other nodes that tags are invalidated; see `zmcache.peers.telling`."""
+        mesh = self._mesh
+        await invalidate(mesh.channels(), group, tags, until_s, mesh.clock, least, on_version)
+
     def give_up(self, asked: object) -> None:
         """See `zmcache.group.Peers`."""
         if isinstance(asked, _Errand) and asked.batch is not None:
@@ -302,10 +311,12 @@ class RemotePeers:
     def on_answer(self, batch: Batch, answer: Answer) -> None:
         """From the channel."""
         now_s = self._clock()
+        with_tags = _with_tags(batch, answer)
         for errand, status, value, life_ms, token in batch.fill(answer):
             if errand.looks:
                 if status <= FROM_LOADER or status == IS_NONE:
-                    errand.on_answer(Outcome(value, status, math.inf if life_ms < 0 else now_s + life_ms / 1000))
+                    ends_s = math.inf if life_ms < 0 else now_s + life_ms / 1000
+                    errand.on_answer(Outcome(value, status, ends_s, None, 0, errand in with_tags))
                 elif not errand.given_up:
                     self._looked(errand)
             elif status >= FIRST_ERROR:
@@ -317,7 +328,7 @@ class RemotePeers:
                 self._ask_owner(_Errand(errand.group, release, soon_s, lambda _: None, None, FORWARDED))
             else:
                 ends_s = math.inf if life_ms < 0 else now_s + life_ms / 1000
-                errand.on_answer(Outcome(value, status, ends_s, None, token))
+                errand.on_answer(Outcome(value, status, ends_s, None, token, errand in with_tags))
 
     def on_failure(self, batch: Batch, error: ZmcacheError) -> None:
         """From the channel."""
@@ -335,3 +346,15 @@ class RemotePeers:
             self._ask_elsewhere(errand, batch.channel, attempt=batch.attempt + 1)
         else:
             errand.on_answer(failure(error))
+
+
+def _with_tags(batch: Batch, answer: Answer) -> Collection[_Errand]:
+    """Those whose value has tags; to be asked before they are filled."""
+    if answer.value_flags is None:
+        return ()
+    positions = range(len(batch.keys)) if answer.positions is None else answer.positions
+    return {
+        batch.sinks[at]
+        for at, flags in zip(positions, answer.value_flags, strict=False)
+        if flags & TAGS_FLAG and at < len(batch.sinks) and batch.sinks[at] is not None
+    }

@@ -13,6 +13,7 @@ from zmcache.cache.made import Made
 from zmcache.cache.making import Making
 from zmcache.cache.underway import Runs, stand_in, standing_in
 from zmcache.core.calls import Item
+from zmcache.core.calltags import CallTags
 from zmcache.core.keys import Keys
 from zmcache.errors import ConfigError, RequestError
 from zmcache.sync.bridge import Bridge
@@ -38,6 +39,7 @@ class SyncCached(Generic[P, R]):
         bridge: Bridge,
         filling: Filling[Any],
         keys: Keys,
+        tags: CallTags,
         how: Making,
         delete: Callable[[str], bool],
     ) -> None:
@@ -51,6 +53,7 @@ class SyncCached(Generic[P, R]):
         self._bridge = bridge
         self._filling = filling
         self._keys = keys
+        self._tags = tags
         self._how = how
         self._delete = delete
         self._calls = self._fills = 0
@@ -71,7 +74,8 @@ class SyncCached(Generic[P, R]):
     def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
         key = self._keys.key_for(args, kwargs)
         run = partial(self._function, *args, **kwargs)
-        made = self._bridge.run_lending(lambda call: self._filling.make_anew(key, self._counted(call, run), self._how))
+        how = self._how_for(args, kwargs)
+        made = self._bridge.run_lending(lambda call: self._filling.make_anew(key, self._counted(call, run), how))
         return made.value  # type: ignore[no-any-return]
 
     def statistics(self) -> CachedStatistics:
@@ -90,13 +94,17 @@ class SyncCached(Generic[P, R]):
     def _get(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Made:
         key = self._keys.key_for(args, kwargs)
         run = partial(self._function, *args, **kwargs)
-        return self._bridge.run_lending(lambda call: self._got(call, key, run))
+        how = self._how_for(args, kwargs)
+        return self._bridge.run_lending(lambda call: self._got(call, key, run, how))
+
+    def _how_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Making:
+        return self._how._replace(tags=self._tags.tags_for(args, kwargs)) if self._tags else self._how
 
     # Counted on the loop, where nobody counts at the same time.
 
-    async def _got(self, call: Call, key: str, run: Callable[[], Any]) -> Made:
+    async def _got(self, call: Call, key: str, run: Callable[[], Any], how: Making) -> Made:
         self._calls += 1
-        return await self._filling.get(key, self._counted(call, run), self._how)
+        return await self._filling.get(key, self._counted(call, run), how)
 
     def _counted(self, call: Call, run: Callable[[], Any]) -> Callable[[], Any]:
         async def fill() -> Any:

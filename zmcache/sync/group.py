@@ -15,9 +15,11 @@ from zmcache.cache.raw import HedgeStatistics, NearStatistics, Row
 from zmcache.cache.watching import Update
 from zmcache.codecs import Undecodable, serves_threads
 from zmcache.core.calls import UNSET, Duration, Item, Ttl, many_keys, ttl_to_ms
+from zmcache.core.calltags import CallTags, TagsOf
 from zmcache.core.explained import Explanation
 from zmcache.core.keys import Keys
-from zmcache.core.wire import FROM_LOADER, IS_NONE, SET, Change
+from zmcache.core.tags import check_tags, joined_tags
+from zmcache.core.wire import FROM_LOADER, IS_NONE, SET
 from zmcache.errors import LifecycleError, MeshError, RequestError
 from zmcache.sync.bridge import Bridge
 from zmcache.sync.cached import SyncCached, lent
@@ -122,11 +124,13 @@ class SyncGroup(Generic[T]):
     def hedge_statistics(self) -> HedgeStatistics | None:
         return self._group.hedge_statistics()
 
-    def set(self, key: str, value: T | None, *, ttl: Ttl = UNSET, timeout: Duration | None = None) -> None:
-        raw = self._raw
+    def set(
+        self, key: str, value: T | None, *, ttl: Ttl = UNSET, tags: Iterable[str] = (), timeout: Duration | None = None
+    ) -> None:
+        raw, tags = self._raw, check_tags(tags)
         set_directly = raw.set_directly if self._serves_threads and raw.get_directly is not None else None
         if set_directly is not None and self._bridge.is_alone():
-            change = Change(SET, key, self._group._encoded(key, value), ttl_to_ms(ttl))
+            change = self._group._tagged(SET, key, value, ttl_to_ms(ttl), joined_tags(tags))
             try:
                 done, timeout = set_directly(change, timeout, self._bridge.run_soon)
             except MeshError as error:
@@ -134,15 +138,22 @@ class SyncGroup(Generic[T]):
                 return
             if done:
                 return
-        self._bridge.run(self._group.set, key, value, ttl=ttl, timeout=timeout)
+        self._bridge.run(self._group.set, key, value, ttl=ttl, tags=tags, timeout=timeout)
 
     def set_many(
-        self, values: Mapping[str, T | None], *, ttl: Ttl = UNSET, timeout: Duration | None = None
+        self,
+        values: Mapping[str, T | None],
+        *,
+        ttl: Ttl = UNSET,
+        tags: Iterable[str] = (),
+        timeout: Duration | None = None,
     ) -> list[str]:
-        return self._bridge.run(self._group.set_many, dict(values), ttl=ttl, timeout=timeout)
+        return self._bridge.run(self._group.set_many, dict(values), ttl=ttl, tags=check_tags(tags), timeout=timeout)
 
-    def add(self, key: str, value: T | None, *, ttl: Ttl = UNSET, timeout: Duration | None = None) -> bool:
-        return self._bridge.run(self._group.add, key, value, ttl=ttl, timeout=timeout)
+    def add(
+        self, key: str, value: T | None, *, ttl: Ttl = UNSET, tags: Iterable[str] = (), timeout: Duration | None = None
+    ) -> bool:
+        return self._bridge.run(self._group.add, key, value, ttl=ttl, tags=check_tags(tags), timeout=timeout)
 
     def delete(self, key: str, *, timeout: Duration | None = None) -> bool:
         return self._bridge.run(self._group.delete, key, timeout=timeout)
@@ -169,6 +180,9 @@ class SyncGroup(Generic[T]):
     ) -> bool | None:
         return self._bridge.run(self._group.cas, key, value, token, ttl=ttl, timeout=timeout)
 
+    def invalidate_tags(self, *tags: str, timeout: Duration | None = None) -> None:
+        self._bridge.run(self._group.invalidate_tags, *tags, timeout=timeout)
+
     def clear(self, *, timeout: Duration | None = None) -> None:
         self._bridge.run(self._group.clear, timeout=timeout)
 
@@ -178,17 +192,20 @@ class SyncGroup(Generic[T]):
         fill: Callable[[], T],
         *,
         ttl: Ttl = UNSET,
+        tags: Iterable[str] = (),
         stale_ttl: Duration | None = None,
         stale_if_error: Duration | None = None,
         lease: Duration = DEFAULT_LEASE_S,
         timeout: Duration | None = None,
     ) -> T:
         self._check(fill)
+        tags = check_tags(tags)
         return self._bridge.run_lending(
             lambda call: self._group.get_or_set(
                 key,
                 partial(lent, call, fill),
                 ttl=ttl,
+                tags=tags,
                 stale_ttl=stale_ttl,
                 stale_if_error=stale_if_error,
                 lease=lease,
@@ -202,17 +219,20 @@ class SyncGroup(Generic[T]):
         fill: Callable[[], T],
         *,
         ttl: Ttl = UNSET,
+        tags: Iterable[str] = (),
         stale_ttl: Duration | None = None,
         stale_if_error: Duration | None = None,
         lease: Duration = DEFAULT_LEASE_S,
         timeout: Duration | None = None,
     ) -> Item[T]:
         self._check(fill)
+        tags = check_tags(tags)
         return self._bridge.run_lending(
             lambda call: self._group.fetch_or_set(
                 key,
                 partial(lent, call, fill),
                 ttl=ttl,
+                tags=tags,
                 stale_ttl=stale_ttl,
                 stale_if_error=stale_if_error,
                 lease=lease,
@@ -232,6 +252,7 @@ class SyncGroup(Generic[T]):
         ttl: Ttl = UNSET,
         key: str | Callable[..., str] | None = None,
         ignore: Collection[str] = (),
+        tags: TagsOf = (),
         stale_ttl: Duration | None = None,
         stale_if_error: Duration | None = None,
         negative_ttl: Ttl = UNSET,
@@ -250,7 +271,8 @@ class SyncGroup(Generic[T]):
         )
 
         def decorate(function: Callable[P, R]) -> SyncCached[P, R]:
+            call_tags = CallTags(function, tags)
             keys = Keys(function, key, ignore, limit=self._group._raw.limits.key_bytes)
-            return SyncCached(function, self._bridge, self._group._filling, keys, how, self.delete)
+            return SyncCached(function, self._bridge, self._group._filling, keys, call_tags, how, self.delete)
 
         return decorate
