@@ -102,10 +102,11 @@ class Group(LocalGroup):
         `Busy` or `DeadlineExceeded`.
         """
         value = self._store.get(key, self._clock())
-        if type(value) is bytes:
-            return value
-        if value is ABSENT:
-            return default
+        if not self._lent or not self._is_behind(key, self._clock()):
+            if type(value) is bytes:
+                return value
+            if value is ABSENT:
+                return default
         outcome = (await self.outcomes([key], timeout))[0]
         if outcome.error is not None:
             raise fresh(outcome.error)

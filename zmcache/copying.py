@@ -40,6 +40,9 @@ class Receivers(NamedTuple):
     """Whether this node is one of those who are to hold it; else it has been asked by somebody whose ring is older."""
     is_short: bool
     """Whether one who is to hold it is passed over: it may hold something older, and come back with it."""
+    on_trial: Sequence[object] = ()
+    """Those that are passed over and answer again. They are told and not waited for: others may be using them already, to whom they would go on
+    giving what was replaced."""
 
 
 NOBODY: Final = Receivers((), (), (), counts_self=True, is_short=False)
@@ -102,6 +105,11 @@ class Copying:
         if to is not NOBODY:
             _Write(self, copy, to, self._loop_time() + BACKGROUND_S, 1, None, None).begin()
 
+    def mention(self, receiver: object, copy: Change) -> None:
+        """Send ``copy`` to one of whom nobody knows whether it answers."""
+        until_s = self._loop_time() + BACKGROUND_S
+        self._holders.copy(receiver, self._group, copy, until_s, lambda _: None, background=True)
+
 
 class _Write:
     """One write on its way to those who are to hold it."""
@@ -146,6 +154,8 @@ class _Write:
             self._send(receiver, counted=True)
         for receiver in self._to.beside:
             self._send(receiver, counted=False)
+        for receiver in self._to.on_trial:
+            self._copying.mention(receiver, self._copy)
         self._tell()
 
     def _send(self, receiver: object, *, counted: bool) -> None:

@@ -395,8 +395,7 @@ class LocalGroup(HeldGroup):
             waiter(outcome)
         else:
             self._copying.write(copy, outcome, waiter, deadline_s)
-        if not self._is_kept(key):
-            self._note_stray(key)
+        self._note_written(key)
 
     def _gets(
         self, key: str, waiter: Waiter, deadline_s: float, *, forwarded: bool, trace: str | None

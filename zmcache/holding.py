@@ -50,7 +50,7 @@ _BACKLOG_S: Final = 1.0
 
 # All nodes have the latest ring by then.
 _RINGS_AGREE_S: Final = 1.0
-_STRAYS_MOST: Final = 10_000
+_NOTES_MOST: Final = 10_000
 
 
 class HeldGroup:
@@ -112,6 +112,7 @@ class HeldGroup:
         self._backlog_until_s = -math.inf
         self._sweeps_again = False
         self._strays: dict[str, float] = {}  # when they came
+        self._lent: dict[str, float] = {}  # the same, of what is held in the place of others
 
     # -- reading and changing ------------------------------------------------------------------------------------
 
@@ -121,7 +122,23 @@ class HeldGroup:
         About 0.3 us a key. What is no plain value (`zmcache.core.marks`) is for `found`.
         """
         values, expiries = self._store.get_many(keys, now_s)
+        if self._lent:
+            for at, key in enumerate(keys):
+                if values[at] is not None and self._is_behind(key, now_s):
+                    values[at] = None
         return values, expiries, self._hot.fill(keys, values, expiries, now_s)
+
+    def _is_behind(self, key: str, now_s: float) -> bool:
+        """Whether what is held of ``key`` was written here in the place of another, and for so long ago that those who are to hold it are asked first
+        (others may have been using them since, and what these write does not come here).
+        """
+        came_s = self._lent.get(key)
+        if came_s is None:
+            return False
+        if self._peers.holds(key, self.settings.copies):
+            del self._lent[key]
+            return False
+        return now_s - came_s > self.settings.moved_ttl_s
 
     def change_local(self, change: Change) -> Outcome:
         """Carry it out here."""
@@ -172,8 +189,7 @@ class HeldGroup:
             # No load that began before may store its result over it, no fill is to end with an older value, no hot copy stays.
             self.fence(copy.key)
             self._taken += 1
-            if not self._is_kept(copy.key):
-                self._note_stray(copy.key)
+            self._note_written(copy.key)
         else:
             self._refused += 1
         return outcome
@@ -183,14 +199,21 @@ class HeldGroup:
         copies = self.settings.copies
         return self._peers.holds(key, copies) or self._peers.is_in_charge(key, copies)
 
+    def _note_written(self, key: str) -> None:
+        """It was written here."""
+        copies = self.settings.copies
+        if self._peers.holds(key, copies):
+            self._lent.pop(key, None)
+            return
+        _note(self._lent, key, self._clock())
+        if not self._peers.is_in_charge(key, copies):
+            self._note_stray(key)
+
     def _note_stray(self, key: str) -> None:
         """It was written here, and is another's. This node's ring may be the older one, or the sender's: if it is not to hold the key after a while
         either, it lets go.
         """
-        self._strays.pop(key, None)
-        self._strays[key] = self._clock()
-        while len(self._strays) > _STRAYS_MOST:
-            del self._strays[next(iter(self._strays))]
+        _note(self._strays, key, self._clock())
         self.let_go()
 
     def _stays(self, key: str) -> bool:
@@ -325,6 +348,13 @@ class HeldGroup:
         True when there is more.
         """
         return tidy((self._store, self._hot), self._clock, until_s)
+
+
+def _note(notes: dict[str, float], key: str, now_s: float) -> None:
+    notes.pop(key, None)
+    notes[key] = now_s
+    while len(notes) > _NOTES_MOST:
+        del notes[next(iter(notes))]
 
 
 def _both(first: Callable[[], None], then: Callable[[], None]) -> None:

@@ -94,8 +94,8 @@ def test_a_gets_that_is_cancelled_gives_up_the_load_that_nobody_else_waits_for()
 @in_each_world
 async def test_many_are_set_got_and_deleted_at_once(world: World) -> None:
     values = {f"k{n}": b"%d" % n for n in range(2500)}
-    assert await world.one.set_many(values) == []
-    found = await world.other.get_many([*values, "nowhere"])
+    assert await world.one.set_many(values, timeout=10) == []
+    found = await world.other.get_many([*values, "nowhere"], timeout=10)
     assert found == values
     assert list(found) == list(values)
     assert await world.one.delete_many(["k1", "k2", "k2", "nowhere"]) == 2

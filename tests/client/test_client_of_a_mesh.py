@@ -421,7 +421,7 @@ def test_two_thousand_calls_cancelled_at_random_never_get_a_wrong_value_and_leav
 
     async def call(items: Any) -> None:
         keys = [f"fuzz-{source.randrange(300)}" for _ in range(source.choice([1, 1, 1, 5]))]
-        timeout = source.choice([None, None, 0.5, 0.002])
+        timeout = source.choice([None, None, 5.0, 0.002])
         try:
             if len(keys) == 1:
                 assert await items.get(keys[0], timeout=timeout) == value_of(keys[0])

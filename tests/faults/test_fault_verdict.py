@@ -71,6 +71,14 @@ def test_a_read_that_notices_the_fault_when_the_node_has_to_be_out_of_use_breaks
     assert judged(BY_NAME["kill"], ENOUGH + slow).recover_s == pytest.approx(2.8)
 
 
+def test_of_the_reads_that_begin_when_a_slow_node_has_to_be_avoided_one_in_a_hundred_may_notice_it() -> None:
+    slow = gets(1, began_s=7.1, ended_s=7.8)
+    few, more = judged(BY_NAME["slow-reader"], ENOUGH + 3 * slow), judged(BY_NAME["slow-reader"], ENOUGH + 4 * slow)
+    assert few.broken == {}
+    assert few.notes == ["3 of 303 reads that began 2 s later noticed it"]
+    assert more.broken == {"P7": 4}
+
+
 def test_reads_may_fail_when_every_copy_died_at_once_and_not_when_one_is_left() -> None:
     failed = gets(1, began_s=5.1, ended_s=5.2, outcome=FAILED, note="PeerUnavailable: b")
     assert judged(BY_NAME["kill-two"], ENOUGH + failed, copies=2).broken == {}

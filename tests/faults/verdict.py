@@ -17,6 +17,8 @@ from faults.record import FAILED, GET, Op, Record
 FLOOR_OPS_S: Final = 150.0
 """Operations a second, below which a run proves too little to count."""
 OUT_OF_USE_S: Final = 2.0
+NOTICED_MOST: Final = 0.01
+"""Of the reads that begin when a slow node has to be avoided, so many may notice it: it is tried again and again, by everybody who knows it."""
 _SLOW_S: Final = 0.5
 """A call that takes longer was disturbed."""
 _TOLD: Final = 40
@@ -82,8 +84,13 @@ def judge(
     )  # fmt: skip
     during = [op for op in record.ops if times.load_s <= op.began_s <= times.end_s]
     violations = check(record, promises) + seen
-    if fault.out_of_use:
-        violations += _still_in_use(during, times)
+    if fault.out_of_use or fault.avoided:
+        later = _reads_when_out_of_use(during, times)
+        noticed = [op for op in later if _is_disturbed(op)]
+        if fault.avoided:
+            result.notes.append(f"{len(noticed)} of {len(later)} reads that began 2 s later noticed it")
+        if len(noticed) > len(later) * NOTICED_MOST * fault.avoided:
+            violations += [_still_in_use(op, times) for op in noticed]
     disturbed = [
         op
         for op in during
@@ -117,14 +124,13 @@ def _is_disturbed(op: Op) -> bool:
     return op.outcome == FAILED or op.ended_s - op.began_s > _SLOW_S
 
 
-def _still_in_use(ops: list[Op], times: Times) -> list[Violation]:
-    """Reads that noticed the fault although they began when the node had to be out of use."""
+def _reads_when_out_of_use(ops: list[Op], times: Times) -> list[Op]:
+    """Those that began when the node had to be out of use."""
     from_s = times.fault_s + OUT_OF_USE_S
     until_s = max(times.over_s, from_s + OUT_OF_USE_S)
-    found = []
-    for op in ops:
-        if op.kind == GET and from_s <= op.began_s < until_s and _is_disturbed(op):
-            began_s, took_s = op.began_s - times.fault_s, op.ended_s - op.began_s
-            text = f"a get that began {began_s:.2f} s after the fault took {took_s:.2f} s"
-            found.append(Violation("P7", op.key, op.ended_s, text))
-    return found
+    return [op for op in ops if op.kind == GET and from_s <= op.began_s < until_s]
+
+
+def _still_in_use(op: Op, times: Times) -> Violation:
+    began_s, took_s = op.began_s - times.fault_s, op.ended_s - op.began_s
+    return Violation("P7", op.key, op.ended_s, f"a get that began {began_s:.2f} s after the fault took {took_s:.2f} s")

@@ -38,7 +38,7 @@ gets-64-redis gets-64-memcached gets-64-echo gets-256-redis one-caller-echo one-
 cached-hit cached-hit-64 sync-one sync-threads django-get django-set embedded-get embedded-get-nowait
 hit-lru hit-lfu hit-arc hit-sieve hit-s3-fifo hit-w-tinylfu million-bytes million-pause expiry-pause longest-set longest-turn
 groups-100 nodes-100 nodes-1000 nodes-1000-memory new-ring
-set-copies gets-copies handover-rate handover-p99 near-get near-aiocache near-cached near-zipf sets-followed watch-delivery
+set-copies gets-copies handover-rate handover-p99 kill-hits kill-queries near-get near-aiocache near-cached near-zipf sets-followed watch-delivery
 tool-rate tool-record tool-memory tool-start
 """
 

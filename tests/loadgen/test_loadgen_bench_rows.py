@@ -105,3 +105,12 @@ def test_without_django_its_rows_say_what_to_install(monkeypatch: pytest.MonkeyP
     rows = only("django-get", "django-set")
     assert [row.holds for row in rows] == [None, None]
     assert "pip install 'zmcache[bench,django]'" in rows[0].note
+
+
+@pytest.mark.slow
+def test_a_killed_node_of_three_that_hold_all_twice_costs_the_backend_next_to_nothing() -> None:
+    hits, queries = only("kill-hits", "kill-queries")
+    assert hits.note == queries.note == ""
+    assert hits.yardstick == pytest.approx(100.0, abs=1.0)
+    assert hits.holds
+    assert queries.holds

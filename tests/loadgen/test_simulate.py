@@ -104,6 +104,7 @@ def test_a_budget_in_bytes_is_charged_as_a_node_would(sized: Path, tmp_path: Pat
     assert record["rows"][0]["hit_ratio"] == pytest.approx(1 - record["distinct"] / record["reads"])
 
 
+@pytest.mark.slow
 def test_what_an_entry_costs_is_measured_and_other_packages_stand_beside(trace: Path, tmp_path: Path) -> None:
     kept = tmp_path / "s.json"
     done = simulate("--trace", trace, "--size", "50", "--policy", "sieve", "--json", kept)

@@ -77,7 +77,7 @@ def test_what_is_not_several_times_slower_than_its_peers_is_not_slow() -> None:
     assert peers.slow == [False] * 3
 
 
-@pytest.mark.parametrize("pause", [[0.05], [0.2], [0.6], [0.4, 0.5]], ids=str)
+@pytest.mark.parametrize("pause", [[0.05], [0.2], [0.5], [0.4, 0.5]], ids=str)
 def test_one_pause_makes_nobody_slow(pause: list[float]) -> None:
     peers = Peers(3)
     peers.beats(5, MS, MS, MS)

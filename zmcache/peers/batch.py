@@ -36,7 +36,7 @@ class Batch:
 
     __slots__ = (
         "_full_at", "attempt", "bucket", "bytes", "changes", "channel", "consumer", "deadline_s", "flags", "group", "has_tags", "in_flight", "keys",
-        "kind", "open", "opened_s", "request_id", "sent", "served", "sinks", "trace", "unanswered",
+        "kind", "looked", "open", "opened_s", "request_id", "sent", "served", "sinks", "trace", "unanswered",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +76,8 @@ class Batch:
         self.unanswered = 0
         self.sent = False
         """Whether the peer may have carried it out."""
+        self.looked = False
+        """Whether it was asked of others, too (`zmcache.peers.looking`)."""
         self.served = False
         """Whether any of it was answered with anything but `Busy`."""
 
@@ -140,6 +142,12 @@ class Batch:
         self.sinks = [None] * len(self.keys)
         self.unanswered = 0
         return sinks
+
+    def open_positions(self) -> list[int]:
+        """Those without an answer."""
+        if self.unanswered == len(self.keys):
+            return list(range(len(self.keys)))
+        return [at for at, sink in enumerate(self.sinks) if sink is not None]
 
     def forgo(self, sinks: list[Any]) -> list[int]:
         """Nobody waits for these any more. The positions that the peer need not answer; they count as filled."""

@@ -44,6 +44,8 @@ from zmcache.transport.base import Transport
 _FEW_KEYS: Final = 32
 _MORE_KEYS: Final = 64
 _MANY_IN_FLIGHT: Final = 96
+LATE_S: Final = 0.2
+"""A ping that is out for so long tells that what is asked now takes as long."""
 _HELD_MOST: Final = 1000  # batches, for a second at the most
 
 __all__ = ["Channel", "State"]
@@ -241,6 +243,21 @@ class Channel(Link):
         self._flow.sent(batch)
         batch.sent = True
         return True
+
+    @property
+    def is_late(self) -> bool:
+        """Whether what waits there may well be answered sooner by another, though the peer is in use."""
+        return self.usable and (not self.preferred or self._pulse.waits_s(self._ran_s()) >= LATE_S)
+
+    def unanswered_gets(self) -> list[Batch]:
+        """Those that wait for an answer."""
+        return [batch for batch in self._pending.values() if isinstance(batch, Batch) and batch.kind == wire.GET]
+
+    def fill_in(self, batch: Batch, answer: wire.Answer) -> None:
+        """Another has answered some of it. No effect where it has ended."""
+        if self._pending.get(batch.request_id) is batch:
+            batch.consumer.on_answer(batch, answer)
+            self._settle(batch)
 
     def forgo(self, batch: Batch, sink: object) -> None:
         """Nobody waits for this of a batch's sinks: the peer is told, at the end of the turn, and may drop the work."""

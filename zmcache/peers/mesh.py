@@ -18,6 +18,7 @@ from zmcache.core.ring import Epoch, Ring
 from zmcache.core.wire import Limits
 from zmcache.deadlines import Deadlines
 from zmcache.peers.channel import Channel, State, of_another_loop
+from zmcache.peers.looking import look_elsewhere
 from zmcache.peers.ownloop import OwnLoop
 from zmcache.peers.pauses import Pauses
 from zmcache.peers.pulse import BEAT_JITTER, BEAT_S
@@ -75,6 +76,7 @@ class Mesh:
             self._loop, lambda: any(channel.health.pulse.waits for channel in self._all_channels())
         )
         self._beat_timer: asyncio.TimerHandle | None = self._loop.call_later(BEAT_S, self._beat)
+        self._look_timer: asyncio.TimerHandle | None = None
 
     def adopt(self, ring: Ring, next_ring: Ring | None = None) -> None:
         """Use this ring from now on; channels of members that are gone, or have moved to another endpoint, are closed."""
@@ -130,6 +132,20 @@ class Mesh:
                 return channel
         return None
 
+    def _look(self) -> None:
+        now_s = self.clock()
+        for channel in self._all_channels():
+            if channel.is_late:
+                look_elsewhere(channel, now_s, self._other_holder)
+
+    def _other_holder(self, group: str, key: str, slow: Channel) -> Channel | None:
+        copies = self.copies.get(group, 1)
+        for member in self.ring.owners(key, copies) if copies > 1 else ():
+            channel = self.channel_of(member.node_id)
+            if channel is not None and channel is not slow and channel.preferred:
+                return channel
+        return None
+
     @property
     def is_cut_off(self) -> bool:
         """Whether of several members that were needed so far not one can be reached: so it is likely to be this end that is away."""
@@ -162,9 +178,10 @@ class Mesh:
 
     def close(self) -> None:
         """Close every channel."""
-        if self._beat_timer is not None:
-            self._beat_timer.cancel()
-            self._beat_timer = None
+        for timer in (self._beat_timer, self._look_timer):
+            if timer is not None:
+                timer.cancel()
+        self._beat_timer = self._look_timer = None
         self._own_loop.close()
         for channel in self._all_channels():
             channel.close()
@@ -203,4 +220,7 @@ class Mesh:
         judge([channel.health.latency for channel in channels if channel.usable], self._loop.time())
         for channel in channels:
             channel.weigh()
+        self._look()
+        # Between two beats as well: who waits for a slow peer notices half a second.
+        self._look_timer = self._loop.call_later(BEAT_S / 2, self._look)
         self._own_loop.watch()

@@ -20,7 +20,7 @@ BEAT_S: Final = 0.4
 BEAT_JITTER: Final = 0.15
 # Three unanswered beats after the one in which the ping was sent: a hung peer is out of use 1.2 to 1.9 s after its last word.
 MISSED_BEATS: Final = 3
-STUCK_S: Final = 1.3
+STUCK_S: Final = 1.0
 # A peer that does not read has its answers dropped, pongs among them: a ping as old as that is given up, and another one sent.
 _LOST_S: Final = 4.0
 
@@ -64,9 +64,13 @@ class Pulse:
         self.heard = False
         return lost
 
+    def waits_s(self, ran_s: float) -> float:
+        """For how long a ping has been out."""
+        return ran_s - self._pinged_s if self._ping_id else 0.0
+
     def is_stuck(self, ran_s: float) -> bool:
         """Whether a ping has waited for too long."""
-        return self._ping_id != 0 and ran_s - self._pinged_s >= STUCK_S
+        return self.waits_s(ran_s) >= STUCK_S
 
     def wants_ping(self, ran_s: float) -> bool:
         """Whether it is time for another ping."""

@@ -35,6 +35,7 @@ from zmcache.errors import PeerUnavailable, ZmcacheError, from_code
 from zmcache.peers.background import Background
 from zmcache.peers.batch import Batch, undone
 from zmcache.peers.channel import Channel
+from zmcache.peers.health import State
 from zmcache.peers.mesh import ATTEMPTS, Mesh
 from zmcache.peers.telling import invalidate
 
@@ -161,7 +162,12 @@ class RemotePeers:
         is_short = reachable[:copies] != list(owners[:copies])
         if not first and not spares and not beside and not is_short:
             return NOBODY
-        return Receivers(first, spares, beside, counts_self, is_short)
+        on_trial = self._on_trial(owners[:copies]) if is_short else ()
+        return Receivers(first, spares, beside, counts_self, is_short, on_trial)
+
+    def _on_trial(self, members: Iterable[Member]) -> list[Channel]:
+        channels = [self._mesh.channel_of(member.node_id) for member in members]
+        return [channel for channel in channels if channel is not None and channel.state is State.TRIAL]
 
     def _reachable(self, members: Iterable[Member]) -> list[Member]:
         """Those that can be reached, this node among them."""

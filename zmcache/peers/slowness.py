@@ -24,8 +24,8 @@ from zmcache.peers.backoff import Backoff
 FACTOR: Final = 4.0
 FLOOR_S: Final = 0.010
 MOST_S: Final = 0.100
-# A beat and a half before silence makes a peer suspected. A full collection of ten million objects of a program that embeds a node takes as long.
-STALLED_S: Final = 0.7
+# Long enough to be noticed by whoever waits for it, and a second before silence makes a peer suspected.
+STALLED_S: Final = 0.5
 BEATS: Final = 8
 LEAST_S: Final = 5.0
 LONGEST_S: Final = 60.0

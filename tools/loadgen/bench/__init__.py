@@ -11,7 +11,8 @@ pause of a node's loop, where milliseconds are what counts; there an idle node n
     probe.py     runs inside a node, as a loader: how long its loop ever stood still
     clients.py   the clients, as a good user opens them, with their keys in place
     newcomer.py  a client in a process of its own: its memory, and its loop over its first ring
-    network.py, cached.py, threads.py, embedded.py, policies.py, million.py, scale.py, thousand.py, generator.py
+    network.py, cached.py, threads.py, embedded.py, policies.py, million.py, scale.py, thousand.py, copies.py,
+    loss.py, near.py, django_backend.py, generator.py
                  the rows' measuring, by what they share
     sections.py  runs those that are asked for, and turns a yardstick that is missing into a row that says so
     report.py    the table and the JSON file

@@ -74,6 +74,8 @@ GOALS: Final = (
     Goal("gets-copies", "gets where there are two copies, 64 callers", "gets/s", "with one copy", "at least", 0.95),
     Goal("handover-rate", "values of 4 KiB that are handed over", "MiB/s", "nothing", "at least", 50.0, absolute=True),
     Goal("handover-p99", "gets while 4 KiB values are handed over, p99", "us", "before", "at most", 2.0),
+    Goal("kill-hits", "hit ratio, 5 s after one of three nodes is killed", "points less", "before", "at most", 2.0, absolute=True),
+    Goal("kill-queries", "queries after a node is killed, of its share", "% of its keys", "all of them", "at most", 1.0, absolute=True),
     Goal("near-get", "near hit, await get", "ns", "OrderedDict get, move_to_end", "at most", 10.0),
     Goal("near-aiocache", "aiocache's memory, await get", "ns", "near hit", "at least", 10.0),
     Goal("near-cached", "a cached function's near hit", "ns", "near hit", "at most", 3.0),
