@@ -33,10 +33,10 @@ async def test_ten_thousand_callers_of_one_key_are_one_fill(world: World) -> Non
 async def test_who_asks_elsewhere_waits_for_the_filler_beyond_its_own_timeout(world: World) -> None:
     fill, late = Fill(), Fill(b"late")
     fill.gate.clear()
-    first = asyncio.ensure_future(world.one.get_or_set("k", fill, timeout=0.2))
+    first = asyncio.ensure_future(world.one.get_or_set("k", fill, timeout=0.6))
     await eventually(lambda: fill.calls == 1)
-    waiting = asyncio.ensure_future(world.other.get_or_set("k", late, timeout=0.1))
-    await asyncio.wait([waiting], timeout=0.4)
+    waiting = asyncio.ensure_future(world.other.get_or_set("k", late, timeout=0.5))
+    await asyncio.wait([waiting], timeout=0.8)
     assert not waiting.done(), "making takes as long as it takes"
     fill.gate.set()
     assert await first == await waiting == b"made"

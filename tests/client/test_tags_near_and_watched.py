@@ -9,6 +9,8 @@ from mesh_fixture import Cluster, mesh_test
 from test_near import NEAR, eventually_reads, hits, kept
 from test_watch import watching
 
+from zmcache.core.recall import EVICTED
+
 
 def test_near_copies_of_what_has_the_tag_are_dropped_and_others_stay() -> None:
     async def test(cluster: Cluster) -> None:
@@ -48,7 +50,7 @@ def test_a_near_copy_is_dropped_though_its_owner_has_evicted_the_entry_meanwhile
             key = cluster.key_of("a")
             await far.set(key, b"v", tags=["t"])
             await kept(near, key, b"v")
-            cluster.group("a")._store.end(key)
+            cluster.group("a")._store.end(key, EVICTED)
             assert await near.get(key) == b"v"
             await far.invalidate_tags("t")
             await eventually_reads(near, key, None)
