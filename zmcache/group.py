@@ -194,18 +194,28 @@ class LocalGroup(HeldGroup):
         flight.version = self._version_of_load(flight.key)
         entry = self._store.lookup(flight.key, now_s)
         known = None if entry is None else self.found(flight.key, *entry, now_s, hot=False)
-        if known is not None:
+        # What may be behind is told only where those who are to hold the key have nothing.
+        behind = known if self._lent and self._is_behind(flight.key, now_s) else None
+        if known is not None and behind is None:
             self._loads.land(flight, known)
             return
         copies, window_s = self.settings.copies, self.settings.moved_ttl_s
         until_s = self._loop.time() + self.settings.load_timeout_s
         if not self._peers.ask_former(
-            self.name, flight.key, copies, window_s, until_s, lambda outcome: self._peeked(flight, outcome, source)
+            self.name,
+            flight.key,
+            copies,
+            window_s,
+            until_s,
+            lambda outcome: self._peeked(flight, outcome, source, behind),
         ):
-            self._load_now(flight, deadline_s, source)
+            if behind is not None:
+                self._loads.land(flight, behind)
+            else:
+                self._load_now(flight, deadline_s, source)
 
-    def _peeked(self, flight: Flight, outcome: Outcome, source: object) -> None:
-        """The former owner has answered. What it has is as good as loaded here; anything else is no answer."""
+    def _peeked(self, flight: Flight, outcome: Outcome, source: object, behind: Outcome | None) -> None:
+        """The former owner has answered. What it has is as good as loaded here; anything else is no answer. ``behind``: what is held here."""
         if flight.landed or not len(flight):
             return  # given up meanwhile
         if outcome.error is None and (outcome.status <= FROM_LOADER or outcome.status == IS_NONE):
@@ -215,6 +225,8 @@ class LocalGroup(HeldGroup):
             if not flight.fenced and not outcome.has_tags:
                 self._changing.keep_loaded(flight.key, held, outcome.expires_at_s, outcome.token or flight.version)
             self._loads.land(flight, outcome._replace(expires_at_s=max(now_s, outcome.expires_at_s), token=0))
+        elif behind is not None:
+            self._loads.land(flight, behind)
         else:
             # Others who have more time may have joined by now.
             self._load_now(flight, math.inf, source)

@@ -51,7 +51,9 @@ _BACKLOG_S: Final = 1.0
 
 # All nodes have the latest ring by then.
 _RINGS_AGREE_S: Final = 1.0
-_NOTES_MOST: Final = 10_000
+_STRAYS_MOST: Final = 10_000
+# Of those beyond it, it is forgotten that they are another's: they are given as if they were this node's own.
+_LENT_MOST: Final = 100_000
 
 
 class HeldGroup:
@@ -143,7 +145,8 @@ class HeldGroup:
         if self._peers.holds(key, self.settings.copies):
             del self._lent[key]
             return False
-        return now_s - came_s > self.settings.moved_ttl_s
+        # Where none of them can be reached it is better than nothing.
+        return now_s - came_s > self.settings.moved_ttl_s and self._peers.reaches_holder(key, self.settings.copies)
 
     def change_local(self, change: Change) -> Outcome:
         """Carry it out here."""
@@ -210,7 +213,7 @@ class HeldGroup:
         if self._peers.holds(key, copies):
             self._lent.pop(key, None)
             return
-        _note(self._lent, key, self._clock())
+        _note(self._lent, key, self._clock(), _LENT_MOST)
         if not self._peers.is_in_charge(key, copies):
             self._note_stray(key)
 
@@ -218,7 +221,7 @@ class HeldGroup:
         """It was written here, and is another's. This node's ring may be the older one, or the sender's: if it is not to hold the key after a while
         either, it lets go.
         """
-        _note(self._strays, key, self._clock())
+        _note(self._strays, key, self._clock(), _STRAYS_MOST)
         self.let_go()
 
     def _stays(self, key: str) -> bool:
@@ -262,6 +265,7 @@ class HeldGroup:
         self._asks.fence_all()
         self._leasing.clear()
         self._changing.clear(version)
+        self._lent.clear()
         if self._audience is not None:
             done = partial(_both, self._audience.cleared, done)
         clear(self._hot, self._clock, self._loop.call_later, lambda: None)
@@ -355,10 +359,10 @@ class HeldGroup:
         return tidy((self._store, self._hot), self._clock, until_s)
 
 
-def _note(notes: dict[str, float], key: str, now_s: float) -> None:
+def _note(notes: dict[str, float], key: str, now_s: float, most: int) -> None:
     notes.pop(key, None)
     notes[key] = now_s
-    while len(notes) > _NOTES_MOST:
+    while len(notes) > most:
         del notes[next(iter(notes))]
 
 

@@ -61,6 +61,10 @@ class Alone:
         """It is."""
         return True
 
+    def reaches_holder(self, key: str, copies: int) -> bool:
+        """It is this one."""
+        return True
+
     def sees_all(self, key: str, copies: int) -> bool:
         """It does."""
         return True

@@ -44,6 +44,9 @@ class Peers(Holders, Protocol):
     def is_in_charge(self, key: str, copies: int) -> bool:
         """Whether it is one of those ``copies`` who hold ``key`` while some of them cannot be reached."""
 
+    def reaches_holder(self, key: str, copies: int) -> bool:
+        """Whether this node, or one that it can reach, is among the ``copies`` that the ring has hold ``key``."""
+
     def sees_all(self, key: str, copies: int) -> bool:
         """Whether this node is to hold ``key`` and reaches all others who are: then nobody writes to it elsewhere."""
 

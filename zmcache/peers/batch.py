@@ -76,8 +76,8 @@ class Batch:
         self.unanswered = 0
         self.sent = False
         """Whether the peer may have carried it out."""
-        self.looked = False
-        """Whether it was asked of others, too (`zmcache.peers.looking`)."""
+        self.looked: set[int] = set()
+        """The positions that were asked of others, too (`zmcache.peers.looking`)."""
         self.served = False
         """Whether any of it was answered with anything but `Busy`."""
 

@@ -250,13 +250,17 @@ class Channel(Link):
         return self.usable and (not self.preferred or self._pulse.waits_s(self._ran_s()) >= LATE_S)
 
     def unanswered_gets(self) -> list[Batch]:
-        """Those that wait for an answer."""
-        return [batch for batch in self._pending.values() if isinstance(batch, Batch) and batch.kind == wire.GET]
+        """Those that wait for an answer, or to be sent."""
+        batches = [batch for batch in self._pending.values() if isinstance(batch, Batch)]
+        return [batch for batch in (*batches, *self._flow.waiting) if batch.kind == wire.GET]
 
     def fill_in(self, batch: Batch, answer: wire.Answer) -> None:
         """Another has answered some of it. No effect where it has ended."""
-        if self._pending.get(batch.request_id) is batch:
+        sent = self._pending.get(batch.request_id) is batch
+        if sent or batch in self._flow.waiting:
             batch.consumer.on_answer(batch, answer)
+            if sent and answer.positions:
+                self._tell_cancelled(batch, answer.positions)
             self._settle(batch)
 
     def forgo(self, batch: Batch, sink: object) -> None:
@@ -272,12 +276,16 @@ class Channel(Link):
             if not batch.unanswered:
                 continue
             positions = batch.forgo(sinks)
-            if self._pending.get(batch.request_id) is batch and positions and self._connection is not None:
-                header = wire.header(wire.CANCEL, batch.request_id, self.epoch, group=batch.group)
-                whole = None if len(positions) == len(batch.keys) else positions
-                # Not sent, where the connection is full: then the peer works for nobody, until the deadline.
-                self._connection.send_nowait(wire.encode(wire.Cancel(*header, whole)))
+            if self._pending.get(batch.request_id) is batch and positions:
+                self._tell_cancelled(batch, positions)
             self._settle(batch)
+
+    def _tell_cancelled(self, batch: Batch, positions: list[int]) -> None:
+        if self._connection is not None:
+            header = wire.header(wire.CANCEL, batch.request_id, self.epoch, group=batch.group)
+            whole = None if len(positions) == len(batch.keys) else positions
+            # Not sent, where the connection is full: then the peer works for nobody, until the deadline.
+            self._connection.send_nowait(wire.encode(wire.Cancel(*header, whole)))
 
     def give_up(self, batch: Batch, error: ZmcacheError) -> None:
         """End a batch without the rest of its answers."""

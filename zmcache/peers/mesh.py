@@ -218,7 +218,12 @@ class Mesh:
         channels = self._all_channels()
         for channel in channels:
             channel.beat()
-        judge([channel.health.latency for channel in channels if channel.usable], self._loop.time())
+        # One an endpoint: a member may have been contacted at a given address, too, and is no peer of its own.
+        judged = {channel.endpoint: channel.health.latency for channel in reversed(channels) if channel.usable}
+        judge(list(judged.values()), self._loop.time())
+        for channel in channels:
+            if channel.usable and channel.health.latency is not judged[channel.endpoint]:
+                channel.health.latency.slow = judged[channel.endpoint].slow
         for channel in channels:
             channel.weigh()
         self._look()

@@ -128,6 +128,10 @@ class RemotePeers:
             or (mesh.next_ring is not mesh.ring and self._is_among_first(mesh.next_ring, key, copies))
         )
 
+    def reaches_holder(self, key: str, copies: int) -> bool:
+        """See `zmcache.group.Peers`."""
+        return self._mesh.reaches_holder(key, copies)
+
     def sees_all(self, key: str, copies: int) -> bool:
         """See `zmcache.group.Peers`."""
         mesh = self._mesh
@@ -241,7 +245,7 @@ class RemotePeers:
             channel = self._mesh.quicker(group, key)
             if channel is not None:
                 # What is not there is asked of the owner: so a missing key is still loaded once, and by its owner.
-                errand.looks, errand.flags = True, FORWARDED | PEEK
+                errand.looks, errand.flags = True, FORWARDED | FILLS
                 self._send(errand, channel, attempt=ATTEMPTS)
                 return errand
         return self._ask_owner(errand)
