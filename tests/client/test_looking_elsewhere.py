@@ -77,3 +77,49 @@ def test_what_no_copy_has_is_not_loaded_there_but_answered_by_the_slow_owner() -
             assert cluster.loaders["b"].loaded[missing] == cluster.loaded[missing] == 1
 
     mesh_test(test, "a", "b", "c", copies=2, acks=2)
+
+
+def test_a_value_with_tags_that_a_look_brings_is_no_hot_copy_and_goes_with_its_tag() -> None:
+    async def test(cluster: Cluster) -> None:
+        key, c = cluster.key_of("b", "a"), cluster.group("c")
+        await cluster.group("b").set(key, b"old", tags=["t"])
+        for _ in range(20):
+            assert await c.get(key) == b"old"
+        cluster.network.pause(endpoint("b"))
+        assert await c.get(key) == b"old"
+        cluster.network.resume(endpoint("b"))
+        assert c.statistics().hot_entries == 0
+        mesh = cluster.nodes["c"]._mesh
+        assert mesh is not None
+        await eventually(lambda: all(channel.usable for channel in mesh.channels()), within_s=15)
+        await cluster.group("b").invalidate_tags("t")
+        assert await c.get(key) is None
+
+    mesh_test(test, "a", "b", "c", loads=False, copies=2, acks=2, hot_ttl_s=5.0)
+
+
+def test_what_could_not_be_asked_of_another_at_once_is_asked_later() -> None:
+    async def test(cluster: Cluster) -> None:
+        keys = list(islice(cluster.keys_of("b", "a"), 1010))
+        async with cluster.client() as client:
+            items = client.group("items")
+            assert await items.set_many(dict.fromkeys(keys, b"v")) == []
+            await items.get_many(keys)
+            cluster.network.pause(endpoint("b"))
+            # Ten by themselves and a thousand: more than one look takes.
+            few = [asyncio.ensure_future(items.get(key)) for key in keys[:10]]
+            await asyncio.sleep(0)
+            many = asyncio.ensure_future(items.get_many(keys[10:]))
+            slow = await becomes_slow(client, "b", 1010)
+            other = channel_to(client, "a")
+            other.preferred = False  # just now, nobody else is to be asked either
+            assert client._mesh is not None
+            client._mesh._look()
+            assert sum(len(batch.open_positions()) for batch in slow.unanswered_gets()) == 1010
+            other.preferred = True
+            assert await asyncio.gather(*few) == [b"v"] * 10
+            assert await many == dict.fromkeys(keys[10:], b"v")
+            assert slow.inflight == 0
+            cluster.network.resume(endpoint("b"))
+
+    mesh_test(test, "a", "b", "c", loads=False, copies=2, acks=2)
