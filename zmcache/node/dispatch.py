@@ -54,7 +54,6 @@ class Desk(tagrequests.Desk, Protocol):
     """What the dispatcher needs of its node."""
 
     @property
-    @property
     def node_id(self) -> str:
         """Its own."""
 
