@@ -14,8 +14,8 @@ from mesh_fixture import Cluster, mesh_test
 from zmcache.cache import CacheGroup
 from zmcache.cache.raw import NearStatistics
 from zmcache.client import near as near_module
-from zmcache.client.following import SILENCE_S
 from zmcache.client.near import NearSettings
+from zmcache.peers.following import SILENCE_S
 
 NEAR = NearSettings(1 << 20, 10.0)
 # Enough that a part of them travels in bulk to each of two nodes, and few enough that some go one by one.

@@ -17,7 +17,6 @@ from typing import Final, Literal, cast
 
 from zmcache.cache import Cache, Topology
 from zmcache.cache.raw import Raw
-from zmcache.client.following import Sessions
 from zmcache.client.group import ClientRaw
 from zmcache.client.near import NearSettings
 from zmcache.client.route import AnyRoute, OwnerRoute, Route
@@ -29,6 +28,7 @@ from zmcache.deadlines import Deadlines
 from zmcache.errors import ConfigError, PeerUnavailable, ProtocolError, ZmcacheError
 from zmcache.peers.building import build_ring
 from zmcache.peers.channel import Channel, State
+from zmcache.peers.following import Sessions
 from zmcache.peers.mesh import Mesh
 from zmcache.peers.pulse import BEAT_S
 from zmcache.peers.telling import invalidate

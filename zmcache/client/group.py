@@ -16,7 +16,6 @@ from zmcache.cache.watching import Feed
 from zmcache.client.asking import Asking
 from zmcache.client.bulk import Flight, discard, found_in
 from zmcache.client.direct import DirectCalls
-from zmcache.client.following import Sessions
 from zmcache.client.hedging import HedgedAsking
 from zmcache.client.near import Near, NearGets, NearSettings
 from zmcache.client.route import OwnerRoute, Route
@@ -26,6 +25,7 @@ from zmcache.core.explained import Explanation
 from zmcache.core.wire import FILL, FROM_LOADER, GETS, IS_NONE, Change, check_key
 from zmcache.errors import ConfigError, DeadlineExceeded, MeshError, PeerUnavailable, ZmcacheError
 from zmcache.peers.explanation import explanation_of
+from zmcache.peers.following import Sessions
 
 _TEXT: Final = frozenset({str})
 

@@ -1,7 +1,7 @@
 """The near cache: copies in this process of popular keys, which their owners keep honest.
 
 A get of a popular key asks its owner to tell when the value changes (`KEEPS`), and keeps what the owner answers. A copy is given as long as
-nothing was told, the session with its owner is good (`zmcache.client.following`), and no longer than the value's own life or ``ttl_s``.
+nothing was told, the session with its owner is good (`zmcache.peers.following`), and no longer than the value's own life or ``ttl_s``.
 
 So what a get finds here was the owner's value at most `SILENCE_S` ago, whatever is lost, late or suspended; usually as long ago as a message takes.
 One's own changes are seen at once. While owners are in doubt, because nodes have different rings or cannot reach one another, a copy may be as old as
@@ -19,15 +19,16 @@ from typing import Final, NamedTuple
 from zmcache.cache.raw import NearStatistics, Row
 from zmcache.client.asking import Asking
 from zmcache.client.bulk import Bulk
-from zmcache.client.following import Session, Sessions
 from zmcache.client.route import Route
 from zmcache.core.admission import Admission
 from zmcache.core.calls import Duration
 from zmcache.core.explained import NEAR, Kept
+from zmcache.core.relying import Relying, Teller
 from zmcache.core.store import Store
 from zmcache.core.wire import FOREVER, FROM_HOT, FROM_LOADER, FROM_OWNER, NOT_OWNER, OLD_FLAG, TAGS_FLAG, Answer, News
 from zmcache.errors import ZmcacheError
 from zmcache.peers.batch import Batch
+from zmcache.peers.following import Session, Sessions
 
 _FROM_OWNER: Final = (FROM_OWNER, FROM_LOADER)
 DEFAULT_NEAR_TTL_S: Final = 10.0
@@ -49,21 +50,20 @@ class Near:
         self._route = route
         self._sessions = sessions
         self._clock = clock
-        self._kept: dict[Session, set[str]] = {}
-        self._good_until_s = [math.inf]
+        self._relying = Relying(self._cache)
         self._asked: dict[str, tuple[Batch, Session, int, float]] = {}
         self._asked_most = _LEAST_PRUNED
         self._told_old = self._lost = self._misses = 0
         # Once owners have been silent for too long nothing is there, whatever this loop has noticed until now.
         self.read: Callable[[str], bytes | None] = self._cache.reader(
-            clock, lambda _, default: default, lambda _: None, self._good_until_s
+            clock, lambda _, default: default, lambda _: None, self._relying.good_until_s
         )
         """The copy of a key. About 0.3 us."""
 
     def found(self, keys: list[str]) -> dict[str, bytes]:
         """The copies of these that are here. About 0.2 us a key."""
         now_s = self._clock()
-        if not len(self._cache) or now_s >= self._good_until_s[0]:
+        if not len(self._cache) or now_s >= self._relying.good_until_s[0]:
             return {}
         values, _ = self._cache.get_many(keys, now_s)
         return {key: value for key, value in zip(keys, values, strict=True) if type(value) is bytes}
@@ -81,7 +81,7 @@ class Near:
         """What is here of ``key``, for who wonders: it counts as no use."""
         now_s = self._clock()
         entry = self._cache.peek(key, now_s)
-        if entry is None or now_s >= self._good_until_s[0]:
+        if entry is None or now_s >= self._relying.good_until_s[0]:
             return None
         value, ends_s, asked_ms = entry
         left_s = ends_s - now_s
@@ -91,8 +91,8 @@ class Near:
         """Whether the answer to a get of ``key`` that begins now is to be kept: the owner is to be asked for news of it."""
         self._misses += 1
         now_s = self._clock()
-        if now_s >= self._good_until_s[0]:
-            self._look()
+        if now_s >= self._relying.good_until_s[0]:
+            self._lost += self._relying.drop_silent(now_s)
         if not self._admission.admits(key, now_s):
             return False
         channel = self._route.owner_channel(key)
@@ -131,7 +131,9 @@ class Near:
             assert isinstance(value, bytes)
             # No two copies are ever compared, so the place of the version is free.
             if self._cache.set(key, value, min(ends_s, asked_s + self._ttl_s), now_s, int(asked_s * 1000)):
-                self._keep(session, key)
+                if session not in self._relying:
+                    session.relied_on_by(self)
+                self._relying.rely(session, key, now_s)
         told = self._cache.statistics()
         self._admission.learn(told.entries, told.evictions, told.hits, now_s)
 
@@ -155,7 +157,7 @@ class Near:
 
     def drop_all(self) -> None:
         """The group was emptied, or keys have other owners, who tell us nothing."""
-        for session in {*self._kept, *(asked[1] for asked in self._asked.values())}:
+        for session in {*self._relying, *(asked[1] for asked in self._asked.values())}:
             self._drop(session)
 
     # -- from the owners -------------------------------------------------------------------------------------------
@@ -178,36 +180,17 @@ class Near:
 
     def on_heard(self, session: Session) -> None:
         """See `Listener`."""
-        self._good_until_s[0] = min((session.good_until_s for session in self._kept), default=math.inf)
+        self._relying.heard()
 
-    def _drop(self, session: Session) -> None:
-        now_s = self._clock()
-        for key in self._kept.pop(session, ()):
-            self._lost += self._cache.delete(key, now_s)
+    def _drop(self, session: Teller) -> None:
+        self._lost += self._relying.drop(session, self._clock())
         for key in [key for key, asked in self._asked.items() if asked[1] is session]:
             del self._asked[key]
-        self.on_heard(session)
 
     def statistics(self) -> NearStatistics:
         """A snapshot."""
         told = self._cache.statistics()
         return NearStatistics(told.hits, self._misses, told.entries, told.used_bytes, self._told_old, self._lost)
-
-    def _keep(self, session: Session, key: str) -> None:
-        kept = self._kept.get(session)
-        if kept is None:
-            kept = self._kept[session] = set()
-            session.relied_on_by(self)
-            self.on_heard(session)
-        kept.add(key)
-        if len(kept) > 2 * len(self._cache) + _LEAST_PRUNED:
-            # Of those that were evicted or have ended nobody told us.
-            now_s = self._clock()
-            self._kept[session] = {each for each in kept if self._cache.contains(each, now_s)}
-
-    def _look(self) -> None:
-        for session in [session for session in self._kept if not session.is_good]:
-            self._drop(session)
 
 
 class NearSettings(NamedTuple):

@@ -13,11 +13,11 @@ from functools import partial
 from typing import Final
 
 from zmcache.cache.watching import Feed, Told
-from zmcache.client.following import Session, Sessions
 from zmcache.client.route import Route
 from zmcache.core import wire
 from zmcache.core.wire import GONE_FLAG, NONE_FLAG, OLD_FLAG, UNWATCH, WATCH, News
 from zmcache.errors import RequestError, ZmcacheError
+from zmcache.peers.following import Session, Sessions
 
 _LOOK_S: Final = 0.25
 _ASK_S: Final = 2.0

@@ -113,6 +113,11 @@ class Channel(Link):
     # -- asking ----------------------------------------------------------------------------------------------------
 
     @property
+    def now_s(self) -> float:
+        """By the clock of its deadlines."""
+        return self._clock()
+
+    @property
     def collecting(self) -> bool:
         """Whether a batch of this turn is still open here."""
         return bool(self._outbox)

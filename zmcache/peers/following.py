@@ -4,6 +4,9 @@ The node numbers what it tells this connection. A number that is missing, anothe
 may not have come, and whoever relies on it is told (`Listener.on_lost`). Silence is not news: what was told must also have had time to come. So
 the node is asked again and again how much it has told, and its answer is true of the moment in which it was asked, however late it comes:
 `good_until_s` is `SILENCE_S` after that moment, by this process's own clock. Who was suspended, or is cut off, finds that time over.
+
+Clients follow nodes for their near copies and for what they watch, and nodes follow one another for their hot copies (`zmcache.peers.hearing`). Of
+a node that nothing was asked for `RESTS_S` nothing is believed any more, and it is not asked either.
 """
 
 from __future__ import annotations
@@ -21,13 +24,16 @@ from zmcache.peers.channel import Channel, State
 
 BEAT_S: Final = 0.5
 SILENCE_S: Final = 2.0
+RESTS_S: Final = 60.0
+# A node forgets whom it has not heard for twice as long (`zmcache.node.followers`), and whom it has told nothing cannot tell that from its numbers.
+_FORGETS_S: Final = 5.0
 _ACK_AFTER: Final = 64  # messages
 
-_log = logging.getLogger("zmcache.client")
+_log = logging.getLogger("zmcache.peers")
 
 
 class Listener(Protocol):
-    """One who relies on what a node tells; a group of the client."""
+    """One who relies on what a node tells; a group of a client or of another node."""
 
     def on_news(self, session: Session, news: News) -> None:
         """What has become of some keys of its group."""
@@ -49,8 +55,11 @@ class Session:
         """``listeners`` by the names of groups."""
         self.channel = channel
         self.good_until_s = -math.inf
+        """By ``clock``, as all that has to do with lives."""
+        self.needed_s = clock()
+        """When it was last asked for."""
         self.life = 0
-        """Another number whenever something was lost."""
+        """Another number whenever something was lost, or may have been before it was known how much is told."""
         self._listeners = listeners
         self._told: dict[Listener, None] = {}
         self._clock = clock
@@ -69,6 +78,11 @@ class Session:
         """Whether what is not told has not happened."""
         return self._clock() < self.good_until_s
 
+    @property
+    def begins(self) -> bool:
+        """Whether it will be good when the node has answered for the first time. If `life` is the same then, nothing was told before."""
+        return self._incarnation is None and self._asking is not None
+
     def relied_on_by(self, listener: Listener) -> None:
         """It is to be told when something is lost."""
         self._told[listener] = None
@@ -84,11 +98,25 @@ class Session:
 
     # -- how much was told -----------------------------------------------------------------------------------------
 
+    @property
+    def rests(self) -> bool:
+        """Whether the node is not asked how much it has told, and so nothing it has not told means anything."""
+        return self._timer is None
+
+    def wake(self) -> None:
+        """It is needed again."""
+        if self.rests and not self._closed:
+            self._beat()
+
     def _beat(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
+        if self.channel.state is State.CLOSED or self._clock() - self.needed_s >= RESTS_S:
+            self._lose()
+            return
         self._timer = self._loop.call_later(BEAT_S, self._beat)
-        if self._asking is None and self.channel.state is not State.CLOSED:
+        if self._asking is None:
             self._ask()
 
     def _ask(self) -> None:
@@ -96,13 +124,13 @@ class Session:
         incarnation, seen = self._incarnation or 0, self._seen
         self._acked = seen
         self._asking = self.channel.query(
-            FOLLOWING, asked_s + SILENCE_S, make=lambda header: wire.Following(*header, incarnation, seen)
+            FOLLOWING, self.channel.now_s + SILENCE_S, make=lambda header: wire.Following(*header, incarnation, seen)
         )
         self._asking.add_done_callback(lambda answer: self._answered(answer, asked_s))
 
     def _answered(self, answer: asyncio.Future[wire.Reply], asked_s: float) -> None:
         self._asking = None
-        if answer.cancelled() or self._closed:
+        if answer.cancelled() or self._closed or self.rests:
             return
         try:
             news = answer.result()
@@ -112,12 +140,19 @@ class Session:
             return
         except ZmcacheError as error:
             _log.debug("%s does not say what it has told: %s", self.channel.name, error)
+            self.life += self._incarnation is None
             return
         if not isinstance(news, News):
             return
-        if news.incarnation != self._incarnation or news.number != self._seen:
-            if self._incarnation is not None:
-                self._lose()
+        if self._incarnation is None:
+            self.life += news.number != 0
+            self._incarnation, self._seen = news.incarnation, news.number
+        elif (
+            news.incarnation != self._incarnation
+            or news.number != self._seen
+            or asked_s - self.good_until_s >= _FORGETS_S - SILENCE_S
+        ):
+            self._lose()
             self._incarnation, self._seen = news.incarnation, news.number
         self.good_until_s = asked_s + SILENCE_S
         for listener in self._told:
@@ -127,7 +162,8 @@ class Session:
 
     def _on_news(self, news: News) -> None:
         if self._incarnation is None:
-            return  # of what was lost: nothing is asked for before it is known how much was told
+            self.life += 1  # what it was about may have been asked for already
+            return
         if news.incarnation != self._incarnation or news.number != self._seen + 1 or not news.group:
             self._lose()
             return
@@ -147,12 +183,16 @@ class Session:
         told, self._told = self._told, {}
         for listener in told:
             listener.on_lost(self)
-        if not self._closed and self.channel.state is State.UP:
-            self._loop.call_soon(self._beat)
+        if self.channel.state is State.UP:
+            self._loop.call_soon(self._beat_again)
+
+    def _beat_again(self) -> None:
+        if not self._closed and not self.rests:
+            self._beat()
 
 
 class Sessions:
-    """Those of one client, each begun when it is first needed."""
+    """Those of one client or node, each begun when it is first needed."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -170,6 +210,10 @@ class Sessions:
             for old in [old for old in self._sessions if old.state is State.CLOSED]:
                 self._sessions.pop(old).close()
             session = self._sessions[channel] = Session(channel, self._listeners, self._clock)
+        else:
+            session.needed_s = self._clock()
+            if session.rests:
+                session.wake()
         return session
 
     def close(self) -> None:
