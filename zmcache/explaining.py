@@ -132,6 +132,7 @@ class Explaining:
     def _copies(self, key: str, now_s: float) -> list[Kept]:
         """What is here besides what the node is to hold."""
         found: list[Kept] = []
+        self._hot.lose_silent(now_s)
         entry = self._hot.peek(key, now_s)
         if entry is not None:
             held, ends_s, _ = entry

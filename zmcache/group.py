@@ -312,7 +312,8 @@ class LocalGroup(HeldGroup):
             else:
                 self._answered(flight, outcome)
 
-        flight.token = self._peers.ask(self.name, flight.key, until_s, answered, flight.trace)
+        keeps = self._hot.wants(flight.key, self._clock())
+        flight.token = self._peers.ask(self.name, flight.key, until_s, answered, flight.trace, keeps=keeps)
 
     def _ask_on(self, flight: Flight, late: Outcome) -> None:
         """The question's time is over, and so its first caller's. Who joined later has a time of its own, and leaves when that is up."""
@@ -330,7 +331,7 @@ class LocalGroup(HeldGroup):
         # This node hears of tags that are invalidated, but not which tags this has.
         if outcome.error is None and not flight.fenced and not outcome.has_tags:
             held = ABSENT if outcome.status == NO_SUCH_KEY else marked(Marked(outcome.value))
-            self._hot.offer(flight.key, held, outcome.expires_at_s, self._clock())
+            self._hot.offer(flight.key, held, outcome.expires_at_s, self._clock(), outcome.teller)
         self._asks.land(flight, outcome)
 
     def _is_ours_now(self, key: str) -> bool:
@@ -442,6 +443,7 @@ class LocalGroup(HeldGroup):
             queued=loading.queued if loading else 0, asked=self._asks.started, fallback_loads=self._fallback.loads if loading else 0,
             sets=self._sets, deletes=self._deletes, entries=store.entries, used_bytes=store.used_bytes,
             budget_bytes=self.settings.budget_bytes, hot_entries=hot.entries, hot_bytes=hot.used_bytes,
+            hot_told_old=self._hot.told_old, hot_lost=self._hot.lost,
             evictions=store.evictions, expirations=store.expirations, let_go=self._sweep.removed, refused=store.refused,
             leases=self._leasing.granted, leases_expired=self._leasing.expired, leases_overtaken=self._leasing.overtaken,
             refreshes=self._refreshes, copies_sent=self._copying.sent, copies_failed=self._copying.failed, copies_taken=self._taken,

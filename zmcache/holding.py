@@ -24,6 +24,7 @@ from zmcache.core.hot import HotCache
 from zmcache.core.lives import Lives
 from zmcache.core.marks import Held, Marked
 from zmcache.core.moving import moves
+from zmcache.core.relying import Teller
 from zmcache.core.settings import GroupSettings
 from zmcache.core.store import Store
 from zmcache.core.sweep import Sweep
@@ -256,6 +257,32 @@ class HeldGroup:
             self._leasing.overtake(key)
         if len(self._hot):
             self._hot.delete(key, self._clock())
+
+    # -- from those who own what is copied here -----------------------------------------------------------------------
+
+    def copies_are_old(self, keys: list[str]) -> None:
+        """These have other values, or none, at their owner."""
+        for key in keys:
+            # Its answer may be of before, and come after this.
+            self._asks.fence(key)
+        self._hot.hear(keys, self._clock())
+
+    def all_copies_are_old(self, teller: Teller) -> None:
+        """The group was emptied there."""
+        self._asks.fence_all()
+        self._hot.lose(teller, self._clock())
+
+    def copies_are_lost(self, teller: Teller) -> None:
+        """Something may not have been told by this one."""
+        self._hot.lose(teller, self._clock())
+
+    def owners_changed(self) -> None:
+        """Keys have other owners than those who were asked to tell of them."""
+        self._hot.lose_all(self._clock())
+
+    def copies_are_good(self) -> None:
+        """Some who tell have been heard of."""
+        self._hot.relying.heard()
 
     def clear(self, done: Callable[[], None], version: int) -> None:
         """Forget all that is here and no newer than ``version``, in slices; then call ``done``. What is being loaded or filled meanwhile is not

@@ -92,7 +92,9 @@ class Alone:
         """There was nobody."""
         return False
 
-    def ask(self, group: str, key: str, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
+    def ask(
+        self, group: str, key: str, deadline_s: float, on_answer: Waiter, trace: str | None, *, keeps: bool = False
+    ) -> object:
         """There is nobody to ask."""
         on_answer(failure(PeerUnavailable("there is no other node")))
         return None

@@ -57,10 +57,13 @@ class Peers(Holders, Protocol):
         ago, who may have been written to while this node was away, and its owners where it is none of this node's. False: nobody was asked.
         """
 
-    def ask(self, group: str, key: str, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
+    def ask(
+        self, group: str, key: str, deadline_s: float, on_answer: Waiter, trace: str | None, *, keeps: bool = False
+    ) -> object:
         """Get ``key`` from its owner or the owner's stand-in. `PeerUnavailable` in the outcome: nobody could be asked.
 
-        What is returned is for `give_up`.
+        ``keeps``: a copy is to be kept, so the owner is asked to tell when it changes; ``teller`` of the outcome says whether it will. What
+        is returned is for `give_up`.
         """
 
     def change(self, group: str, change: Change, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:

@@ -138,9 +138,11 @@ def _for_ever(real: Any, store: Store, key: str, value: Any, expires_at_s: float
     return real(store, key, value, expires_at_s + 1.5 if store.__class__ is Store else expires_at_s, *rest)
 
 
-def _copy_for_long(real: Any, hot: HotCache, key: str, value: Any, expires_at_s: float, now_s: float) -> None:
+def _copy_for_long(
+    real: Any, hot: HotCache, key: str, value: Any, expires_at_s: float, now_s: float, teller: Any
+) -> None:
     hot._ttl_s = 3.0
-    real(hot, key, value, expires_at_s, now_s)
+    real(hot, key, value, expires_at_s, now_s, teller)
 
 
 def _nobody(real: Any, flights: Flights, key: str) -> Flight | None:

@@ -70,7 +70,10 @@ GROUP_TIERS: Final = (
         Column("sets", "sets"), Column("deletes", "deletes"), Column("leases", "leases"), Column("leases expired", "leases_expired"),
         Column("leases overtaken", "leases_overtaken"),
     )),
-    Tier("hot copies", (Column("entries", "hot_entries"), Column("used", "hot_bytes", _size), Column("hits", "hot_hits"))),
+    Tier("hot copies", (
+        Column("entries", "hot_entries"), Column("used", "hot_bytes", _size), Column("hits", "hot_hits"),
+        Column("told old", "hot_told_old"), Column("lost sight of", "hot_lost"),
+    )),
     Tier("copies", (
         Column("sent", "copies_sent"), Column("failed", "copies_failed"), Column("taken", "copies_taken"),
         Column("not newer", "copies_refused"), Column("entries short", "copies_short"), Column("tombstones", "tombstones"),

@@ -124,7 +124,7 @@ class GroupConfig(Section, frozen=True, kw_only=True):
     hot_share: HotShare = 0.125
     """The part of the budget for copies of popular keys that other nodes own; 0: none."""
     hot_ttl_s: Span = field(default=1.0, name="hot_ttl")
-    """How long such a copy lives: how long a set or a delete elsewhere may go unseen here."""
+    """How long such a copy lives: how long a set or a delete elsewhere may go unseen here where its owner cannot tell of it."""
     moved_ttl_s: Duration = field(default=10.0, name="moved_ttl")
     """How long a copy lives of a key that the ring has moved to another node, once that node has been given it."""
     refresh_beta: Beta = 0.0

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
+from zmcache.core.relying import Teller
 from zmcache.errors import ZmcacheError
 
 
@@ -23,7 +24,8 @@ class Outcome(NamedTuple):
 
     ``status`` is one of the statuses of zmcache.core.wire; ``value`` is what stands beside it there; ``expires_at_s`` is on
     the monotonic clock (inf: never); ``error`` is set when and only when the status is an error's code. ``token`` is that of the
-    value or of the lease, where it was asked for, else 0. ``has_tags``: who does not know them may not keep it.
+    value or of the lease, where it was asked for, else 0. ``has_tags``: who does not know them may not keep it. ``teller``: who tells this
+    node when it is old; None: nobody.
     """
 
     value: bytes | None
@@ -32,6 +34,7 @@ class Outcome(NamedTuple):
     error: ZmcacheError | None = None
     token: int = 0
     has_tags: bool = False
+    teller: Teller | None = None
 
 
 Waiter: TypeAlias = Callable[[Outcome], None]

@@ -47,6 +47,8 @@ class GroupStatistics(msgspec.Struct, frozen=True, kw_only=True):
     budget_bytes: int
     hot_entries: int
     hot_bytes: int
+    hot_told_old: int
+    hot_lost: int
     evictions: int
     expirations: int
     let_go: int

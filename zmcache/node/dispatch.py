@@ -325,8 +325,9 @@ class Dispatcher:
             if held is not None:
                 known = group.found(get.keys[at], held, expiries[at], now_s, hot=at in hot, fills=fills)
             if known is not None:
-                if get.flags & wire.KEEPS and known.has_tags:
-                    # Whoever asks to be told is told when these are invalidated, too, and may keep it.
+                if known.has_tags and get.flags & wire.KEEPS and not get.flags & wire.FORWARDED:
+                    # A client that asks to be told is told when these are invalidated, too, and may keep it. A node is told of tags by whoever
+                    # invalidates them, too, and owes it to that one to give nothing with them from then on.
                     known = known._replace(has_tags=False)
                 found.append((at, known))
             else:

@@ -203,6 +203,8 @@ class Node:
             versions,
             self._peers.tell_tags,
         )
+        for name, held in self._groups.items():
+            self._peers.hearings.add(name, held)
         self._handover = Handover(
             self._mesh,
             self._groups,
@@ -369,6 +371,7 @@ class Node:
                 await loader.aclose()
         if self._peers is not None:
             self._peers.background.close()
+            self._peers.hearings.close()
         if self._mesh is not None:
             self._mesh.close()
         if self._listener is not None:
@@ -545,6 +548,8 @@ class Node:
         is_first, moved = not self._followed_by, not ring.places_as(self._followed_by)
         if self._followers is not None and moved:
             self._followers.moved()
+        for group in self._groups.values() if moved else ():
+            group.owners_changed()
         self._followed_by = ring
         if self._handover is not None:
             self._handover.on_ring()

@@ -10,6 +10,7 @@ health.py      whether a peer is in use: the states, and the way back by probes
 pulse.py       whether its loop lives; trust.py: whether what it sends makes sense
 slowness.py    whether it is slow, held against the others; ownloop.py: not counting our own pauses; backoff.py: for longer each time
 mesh.py        the members of the ring and the channels to them
+following.py   what a node tells of its own accord, and until when its silence means something; hearing.py: what a node's hot copies are told
 remote.py      how a node's group asks over the mesh; explanation.py: what all who hold a key know of it
 background.py  how many copies may be under way that nobody waits for
 """

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from zmcache.core.wire import ANSWER, FILLS, FORWARDED, FROM_LOADER, GET, IS_NONE, KEEPS, PEEK, Answer, header
+from zmcache.core.wire import ANSWER, FILLS, FORWARDED, FROM_LOADER, GET, IS_NONE, NOT_OWNER, PEEK, Answer, header
 from zmcache.errors import ZmcacheError
 from zmcache.peers.batch import Batch
 from zmcache.peers.channel import LATE_S, Channel
@@ -37,7 +37,8 @@ class _Look:
         rows = [row for row in batch.fill(answer) if row[1] <= FROM_LOADER or row[1] == IS_NONE]
         if rows:
             found, statuses, values, lives_ms, tokens = map(list, zip(*rows, strict=True))
-            head = header(ANSWER, self._waits.request_id, batch.channel.epoch, group=batch.group)
+            # Who keeps the owner's answer is not to take it for that.
+            head = header(ANSWER, self._waits.request_id, batch.channel.epoch, flags=NOT_OWNER, group=batch.group)
             value_flags = [flags.get(at, 0) for at in found] if flags else None
             self._waits.channel.fill_in(
                 self._waits, Answer(*head, found, bytes(statuses), values, lives_ms, value_flags, tokens)
@@ -52,7 +53,7 @@ def look_elsewhere(slow: Channel, now_s: float, other_holder: Callable[[str, str
     """Twice a beat, for a peer that is late. ``other_holder``: of this group's key, but for that peer; None: there is none in reach that is quick."""
     left = _KEYS_MOST
     for batch in slow.unanswered_gets():
-        if batch.flags & (PEEK | KEEPS) or now_s - batch.opened_s < LATE_S:
+        if batch.flags & PEEK or now_s - batch.opened_s < LATE_S:
             continue
         looks: dict[Channel, Batch] = {}
         for at in [at for at in batch.open_positions() if at not in batch.looked][:left]:

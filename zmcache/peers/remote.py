@@ -23,6 +23,7 @@ from zmcache.core.wire import (
     FROM_LOADER,
     GET,
     IS_NONE,
+    KEEPS,
     LEASED,
     LEASED_NONE,
     NO_SUCH_KEY,
@@ -38,6 +39,7 @@ from zmcache.peers.batch import Batch, undone
 from zmcache.peers.channel import Channel
 from zmcache.peers.explanation import explanation_of
 from zmcache.peers.health import State
+from zmcache.peers.hearing import Hearings, Promised
 from zmcache.peers.mesh import ATTEMPTS, Mesh
 from zmcache.peers.telling import invalidate
 
@@ -49,7 +51,18 @@ _SPARES: Final = 2
 class _Errand:
     """One key's request, kept whole so that it can be asked again elsewhere; ``batch`` is the one it went with."""
 
-    __slots__ = ("batch", "change", "deadline_s", "flags", "given_up", "group", "looks", "on_answer", "trace")
+    __slots__ = (
+        "batch",
+        "change",
+        "deadline_s",
+        "flags",
+        "given_up",
+        "group",
+        "looks",
+        "on_answer",
+        "promised",
+        "trace",
+    )
 
     def __init__(
         self, group: str, change: Change, deadline_s: float, on_answer: Waiter, trace: str | None, flags: int
@@ -60,6 +73,8 @@ class _Errand:
         self.given_up = False
         self.looks = False
         """It only looks whether a copy is there, since the owner is slow."""
+        self.promised: Promised | None = None
+        """What is kept of the answer is told of."""
 
 
 class RemotePeers:
@@ -73,6 +88,7 @@ class RemotePeers:
         on_short: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.background = Background(mesh.limits, on_short)
+        self.hearings = Hearings(clock)
         self._clock = clock
         self._mesh = mesh
         self._self_id = self_id
@@ -237,7 +253,9 @@ class RemotePeers:
         channels = [mesh.channel_of(node_id) for node_id in others]
         return [channel for channel in channels if channel is not None and channel.usable][:ATTEMPTS]
 
-    def ask(self, group: str, key: str, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
+    def ask(
+        self, group: str, key: str, deadline_s: float, on_answer: Waiter, trace: str | None, *, keeps: bool = False
+    ) -> object:
         """See `zmcache.group.Peers`."""
         errand = _Errand(group, Change(GET, key), deadline_s, on_answer, trace, FORWARDED)
         owner = self._mesh.owner_channel(key)
@@ -248,6 +266,10 @@ class RemotePeers:
                 errand.looks, errand.flags = True, FORWARDED | FILLS
                 self._send(errand, channel, attempt=ATTEMPTS)
                 return errand
+        elif keeps and owner is not None and owner.usable:
+            errand.promised = self.hearings.promised(group, owner)
+            if errand.promised is not None:
+                errand.flags = FORWARDED | KEEPS
         return self._ask_owner(errand)
 
     def _looked(self, errand: _Errand) -> None:
@@ -286,6 +308,8 @@ class RemotePeers:
 
     def _ask_elsewhere(self, errand: _Errand, failed: Channel | None, *, attempt: int) -> None:
         """Ask the first of the key's owners, as the ring is now, that did not just fail, unless that is this node."""
+        if errand.promised is not None:
+            errand.promised, errand.flags = None, FORWARDED  # it is owners who tell
         for member in self._mesh.ring.owners(errand.change.key, ATTEMPTS):
             if member.node_id == self._self_id:
                 break
@@ -332,7 +356,10 @@ class RemotePeers:
                 self._ask_owner(_Errand(errand.group, release, soon_s, lambda _: None, None, FORWARDED))
             else:
                 ends_s = math.inf if life_ms < 0 else now_s + life_ms / 1000
-                errand.on_answer(Outcome(value, status, ends_s, None, token, errand in with_tags))
+                promised, teller = errand.promised, None
+                if promised is not None:
+                    teller = promised.teller(self._mesh, batch, errand.change.key, answer, status)
+                errand.on_answer(Outcome(value, status, ends_s, None, token, errand in with_tags, teller))
 
     def on_failure(self, batch: Batch, error: ZmcacheError) -> None:
         """From the channel."""
