@@ -88,7 +88,9 @@ class Peers:
     ) -> bool:
         return False
 
-    def ask(self, group: str, key: str, deadline_s: float, on_answer: Waiter, trace: str | None) -> object:
+    def ask(
+        self, group: str, key: str, deadline_s: float, on_answer: Waiter, trace: str | None, *, keeps: bool = False
+    ) -> object:
         self.asked.append((key, on_answer))
         self.until_s.append(deadline_s)
         return key
