@@ -12,6 +12,26 @@ from typing import Any, Final
 
 from zmcache.core.holding import BUCKETS
 from zmcache.core.messages import (
+    Answer,
+    Cancel,
+    Changes,
+    Delete,
+    Digests,
+    Explained,
+    Figures,
+    Following,
+    Get,
+    Invalidate,
+    Limits,
+    Members,
+    Message,
+    News,
+    Query,
+    Refusal,
+    Set,
+    Word,
+)
+from zmcache.core.numbers import (
     ADD,
     ANSWER,
     CANCEL,
@@ -62,24 +82,6 @@ from zmcache.core.messages import (
     UNWATCH,
     USED,
     WATCH,
-    Answer,
-    Cancel,
-    Changes,
-    Delete,
-    Digests,
-    Explained,
-    Figures,
-    Following,
-    Get,
-    Invalidate,
-    Limits,
-    Members,
-    Message,
-    News,
-    Query,
-    Refusal,
-    Set,
-    Word,
 )
 from zmcache.core.ring import MAX_WEIGHT
 from zmcache.core.tags import WHOLE_GROUP, check_joined, check_tag
