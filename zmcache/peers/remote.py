@@ -23,7 +23,6 @@ from zmcache.core.wire import (
     FROM_LOADER,
     GET,
     IS_NONE,
-    KEEPS,
     LEASED,
     LEASED_NONE,
     NO_SUCH_KEY,
@@ -268,8 +267,6 @@ class RemotePeers:
                 return errand
         elif keeps and owner is not None and owner.usable:
             errand.promised = self.hearings.promised(group, owner)
-            if errand.promised is not None:
-                errand.flags = FORWARDED | KEEPS
         return self._ask_owner(errand)
 
     def _looked(self, errand: _Errand) -> None:
@@ -308,8 +305,7 @@ class RemotePeers:
 
     def _ask_elsewhere(self, errand: _Errand, failed: Channel | None, *, attempt: int) -> None:
         """Ask the first of the key's owners, as the ring is now, that did not just fail, unless that is this node."""
-        if errand.promised is not None:
-            errand.promised, errand.flags = None, FORWARDED  # it is owners who tell
+        errand.promised = None  # it is owners who tell
         for member in self._mesh.ring.owners(errand.change.key, ATTEMPTS):
             if member.node_id == self._self_id:
                 break
@@ -332,6 +328,8 @@ class RemotePeers:
             batch.trace = errand.trace
         errand.batch = batch
         if change.kind == GET:
+            if errand.promised is not None:
+                batch.keep_next()
             batch.add(change.key, errand, errand.deadline_s)
         else:
             batch.add_change(change, errand, errand.deadline_s)
