@@ -88,6 +88,7 @@ from zmcache.errors import InvalidKey, InvalidTtl, InvalidValue, ValueTooLarge
 _VALUES: Final = bytes((FROM_OWNER, FROM_HOT, FROM_LOADER))  # beside these statuses stands a value
 # Where a value may be an old one, and an old one may be None.
 _OLD_VALUES: Final = frozenset({STALE, DUE, LEASED})
+_INT: Final = frozenset({int})
 
 # What a caller who gave something near to bytes may do.
 _HINTS: Final[dict[type, str]] = {
@@ -148,7 +149,7 @@ def _keys(fields: list[Any], limits: Limits, at: int = HEADER_FIELDS) -> list[st
 
 
 def _numbers(field: object, count: int) -> list[int]:
-    if type(field) is not list or len(field) != count or not set(map(type, field)) <= {int}:
+    if type(field) is not list or len(field) != count or not _INT.issuperset(map(type, field)):
         raise TypeError
     return field
 
@@ -225,7 +226,8 @@ def _tags(fields: list[Any], at: int, count: int) -> None:
 
 
 def _tokens(field: object, count: int) -> None:
-    if not 0 <= min(_numbers(field, count)) <= max(_numbers(field, count)) < 1 << 64:
+    numbers = _numbers(field, count)
+    if not 0 <= min(numbers) <= max(numbers) < 1 << 64:
         raise ValueError
 
 
