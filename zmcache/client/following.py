@@ -57,6 +57,7 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._incarnation: int | None = None
         self._seen = self._acked = 0
+        self._passed = 0, 0  # the incarnation, and the number
         self._asking: asyncio.Future[wire.Reply] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -115,10 +116,13 @@ class Session:
             return
         if not isinstance(news, News):
             return
-        if news.incarnation != self._incarnation or news.number != self._seen:
+        # News that came right behind this answer has been heard before it: a future tells its own a turn later.
+        if news.incarnation != self._incarnation or news.number > self._seen:
             if self._incarnation is not None:
                 self._lose()
-            self._incarnation, self._seen = news.incarnation, news.number
+            incarnation, number = self._passed
+            self._seen = max(news.number, number) if incarnation == news.incarnation else news.number
+            self._incarnation = news.incarnation
         self.good_until_s = asked_s + SILENCE_S
         for listener in self._told:
             listener.on_heard(self)
@@ -127,7 +131,9 @@ class Session:
 
     def _on_news(self, news: News) -> None:
         if self._incarnation is None:
-            return  # of what was lost: nothing is asked for before it is known how much was told
+            # Of what was lost: nothing is asked for before it is known how much was told. That may be known in the next turn, without this one.
+            self._passed = news.incarnation, news.number
+            return
         if news.incarnation != self._incarnation or news.number != self._seen + 1 or not news.group:
             self._lose()
             return
