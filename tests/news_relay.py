@@ -1,7 +1,7 @@
-"""A relay in front of each node that knows one message from the next, and does wrong to what nodes tell one client of their own accord.
+"""A relay in front of each node that knows one message from the next, and does wrong to what nodes tell one client of changes.
 
-A seed drives it. Connections live through it all: what is lost, late, doubled or overtaken is one NEWS, or, while everything is held back,
-all that comes from the nodes, as a network would have it that stands still for a while.
+A seed drives it. Connections live through it all: what is lost, late, doubled or overtaken is one NEWS. What is held back is also what
+a node says of how much it has told, or all that comes from it, as a network would have it that stands still for a while.
 """
 
 from __future__ import annotations
@@ -19,17 +19,21 @@ from zmcache.core import wire
 from zmcache.core.wire import BadFrame, Limits, News
 
 Send = Callable[[], None]
+Treat = Callable[[Send, News | None], None]
 
 
 class NewsRelay:
-    """``treat(send, is_news)`` is called for each message from a node to the process ``victim``; None: all of it goes on as it comes."""
+    """``treat(send, news)`` is called for each message from a node to the process ``victim``; None: all of it goes on as it comes.
+
+    ``news`` is None where it is an answer to a question other than how much was told.
+    """
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.victim = 0
-        self.treat: Callable[[Send, bool], None] | None = None
+        self.treat: Treat | None = None
         self.done: Counter[str] = Counter()
-        """What was done to how many messages; ``news``: how many there were."""
+        """What was done to how many messages."""
         self._held: list[Send] = []
         self._holds = False
         self._turning: asyncio.TimerHandle | None = None
@@ -69,35 +73,35 @@ class NewsRelay:
 
     # -- ways to treat what comes from a node ----------------------------------------------------------------------
 
-    def lose_some(self, send: Send, is_news: bool) -> None:
-        if is_news and self._falls(0.05):
+    def lose_some(self, send: Send, news: News | None) -> None:
+        if is_told(news) and self._falls(0.05):
             self.done["lost"] += 1
         else:
             send()
 
-    def lose_all(self, send: Send, is_news: bool) -> None:
-        if is_news:
+    def lose_all(self, send: Send, news: News | None) -> None:
+        if is_told(news):
             self.done["lost"] += 1
         else:
             send()
 
-    def double(self, send: Send, is_news: bool) -> None:
+    def double(self, send: Send, news: News | None) -> None:
         send()
-        if is_news and self._falls(0.05):
+        if is_told(news) and self._falls(0.05):
             self.done["doubled"] += 1
             send()
 
-    def delay(self, send: Send, is_news: bool) -> None:
+    def delay(self, send: Send, news: News | None) -> None:
         """Some come later than a copy may be believed, long after those behind them."""
-        if is_news and self._falls(0.02):
+        if is_told(news) and self._falls(0.02):
             self.done["delayed"] += 1
             asyncio.get_running_loop().call_later(self.random.uniform(0.1, 4.0), send)
         else:
             send()
 
-    def reorder(self, send: Send, is_news: bool) -> None:
+    def reorder(self, send: Send, news: News | None) -> None:
         """Some wait until one or two more have passed them."""
-        if not is_news:
+        if not is_told(news):
             send()
         elif self._held or self._falls(0.05):
             self._held.append(send)
@@ -107,8 +111,8 @@ class NewsRelay:
         else:
             send()
 
-    def hold_back(self, send: Send, is_news: bool) -> None:
-        """Nothing at all comes for a while that is longer than a copy may be believed; then everything does, in order."""
+    def hold_all(self, send: Send, news: News | None) -> None:
+        """Nothing comes for a while that is longer than a copy may be believed; then everything does, in order."""
         if self._turning is None:
             self._turn_later()
         if self._holds:
@@ -116,6 +120,13 @@ class NewsRelay:
             self._held.append(send)
         else:
             send()
+
+    def hold_news(self, send: Send, news: News | None) -> None:
+        """The same of all that is said of changes. Gets are answered, and the node is seen to be well."""
+        if news is None:
+            send()
+        else:
+            self.hold_all(send, news)
 
     def _turn_later(self) -> None:
         seconds = self.random.uniform(3.0, 4.0) if self._holds else self.random.uniform(0.5, 1.5)
@@ -170,18 +181,20 @@ class NewsRelay:
         with contextlib.suppress(OSError):
             while chunk := await reader.read(65536):
                 for raw, body in parser.feed(chunk):
-                    is_news = body is not None and self._is_news(body)
-                    self.done["news"] += is_news
                     if self.treat is None or body is None:
                         writer.write(raw)
                     else:
-                        self.treat(lambda raw=raw: writer.write(raw), is_news)  # type: ignore[misc]
+                        self.treat(lambda raw=raw: writer.write(raw), self._news(body))  # type: ignore[misc]
                 await writer.drain()
 
-    def _is_news(self, body: bytes) -> bool:
-        """Told of its own accord: the answer to who asks how much was told has the number of its question."""
+    def _news(self, body: bytes) -> News | None:
         try:
             message = wire.decode(body, self._limits)
         except BadFrame:
-            return False
-        return isinstance(message, News) and not message.request_id
+            return None
+        return message if isinstance(message, News) else None
+
+
+def is_told(news: News | None) -> bool:
+    """Of the node's own accord: what answers a question has its number."""
+    return news is not None and not news.request_id
