@@ -12,16 +12,16 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import near_reader
 import near_writer
 import pytest
 from near_table import KEYS, make_table
 from news_relay import NewsRelay
-from processes import Command, free_port
+from static_nodes import StaticNodes, relayed_nodes
 
 import zmcache
 
@@ -33,13 +33,6 @@ LEAST_SETS_A_SECOND: Final = 0.8 * near_writer.RATE
 SECONDS: Final = 6.0
 """How long a row is looked at: a copy that nobody speaks of any more would be three times as old as is promised."""
 SUSPENDED_S: Final = 60.0
-
-CONFIG = """
-node: {{id: {me}, listen: "tcp://{at}", advertise: "tcp://{front}", drain_timeout: 1s}}
-discovery: {{static: {members}}}
-groups:
-  items: {{budget: 32MiB}}
-"""
 
 
 class Program:
@@ -67,52 +60,29 @@ class Program:
         self.process.communicate()
 
 
-class World:
-    """The processes of one row."""
+class World(NamedTuple):
+    """What an act has in its hands."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.relay = NewsRelay(SEED)
-        self.nodes: dict[str, Command] = {}
-
-    async def begin(self) -> None:
-        bound = {name: f"127.0.0.1:{free_port()}" for name in "ab"}
-        fronts = {name: await self.relay.front(at) for name, at in bound.items()}
-        members = json.dumps([{"id": name, "endpoint": f"tcp://{at}"} for name, at in fronts.items()])
-        for name, at in bound.items():
-            text = CONFIG.format(me=name, at=at, front=fronts[name], members=members)
-            (self.folder / f"{name}.yaml").write_text(text)
-            await self.start(name)
-        self.address = ",".join(fronts.values())
-        async with zmcache.connect(self.address) as client:
-            self.owners = {client.ring().owner(key).node_id for key in KEYS}
-
-    async def start(self, name: str) -> None:
-        self.nodes[name] = node = Command("serve", f"{name}.yaml", folder=self.folder)
-        await asyncio.to_thread(node.wait_line, rf"^{name} serves at ")
-
-    async def end(self) -> None:
-        for node in self.nodes.values():
-            await asyncio.to_thread(node.end)
-        await self.relay.close()
+    nodes: StaticNodes
+    relay: NewsRelay
+    reader: Program
 
 
-@contextlib.asynccontextmanager
-async def world(folder: Path) -> AsyncIterator[World]:
-    made = World(folder)
+@contextlib.contextmanager
+def running(module: Any, *arguments: str) -> Iterator[Program]:
+    program = Program(module, *arguments)
     try:
-        await made.begin()
-        yield made
+        yield program
     finally:
-        await made.end()
+        program.end()
 
 
-async def nothing_happens(world: World, reader: Program) -> None:
+async def nothing_happens(world: World) -> None:
     await asyncio.sleep(SECONDS)
 
 
-def treated(treat: Callable[[NewsRelay], Any], what: str) -> Callable[[World, Program], Awaitable[None]]:
-    async def act(world: World, reader: Program) -> None:
+def treated(treat: Callable[[NewsRelay], Any], what: str) -> Callable[[World], Awaitable[None]]:
+    async def act(world: World) -> None:
         world.relay.treat = treat(world.relay)
         await asyncio.sleep(SECONDS)
         world.relay.relent()
@@ -121,20 +91,18 @@ def treated(treat: Callable[[NewsRelay], Any], what: str) -> Callable[[World, Pr
     return act
 
 
-async def an_owner_begins_anew(world: World, reader: Program) -> None:
+async def an_owner_begins_anew(world: World) -> None:
     await asyncio.sleep(1.0)
-    world.nodes["a"].send(signal.SIGKILL)
-    await asyncio.to_thread(world.nodes["a"].wait_end)
-    world.nodes["a"].end()
-    await world.start("a")
+    world.nodes.signal("a", signal.SIGKILL)
+    await asyncio.to_thread(world.nodes.begin, "a")
     await asyncio.sleep(SECONDS)
 
 
-async def the_reader_is_suspended(world: World, reader: Program) -> None:
+async def the_reader_is_suspended(world: World) -> None:
     await asyncio.sleep(1.0)
-    reader.process.send_signal(signal.SIGSTOP)
+    world.reader.process.send_signal(signal.SIGSTOP)
     await asyncio.sleep(SUSPENDED_S)
-    reader.process.send_signal(signal.SIGCONT)
+    world.reader.process.send_signal(signal.SIGCONT)
     await asyncio.sleep(SECONDS)
 
 
@@ -160,26 +128,22 @@ def test_no_read_finds_what_was_replaced_longer_ago_than_is_promised(row: str, t
     make_table(table)
 
     async def main() -> tuple[dict[str, Any], dict[str, Any]]:
-        async with world(tmp_path) as made:
-            assert made.owners == {"a", "b"}
-            writer = Program(near_writer, made.address, str(table))
-            try:
+        relay = NewsRelay(SEED)
+        async with relayed_nodes(tmp_path, "ab", relay) as nodes:
+            async with zmcache.connect(nodes.address) as client:
+                assert {client.ring().owner(key).node_id for key in KEYS} == {"a", "b"}
+            with running(near_writer, nodes.address, str(table)) as writer:
                 assert await writer.hear() == "ready\n"
-                reader = Program(near_reader, made.address, str(table), str(NEAR_READS))
-                made.relay.victim = reader.process.pid
-                try:
+                with running(near_reader, nodes.address, str(table), str(NEAR_READS)) as reader:
+                    relay.victim = reader.process.pid
                     assert await reader.hear() == "ready\n"
                     writer.say()
                     reader.say()
-                    await ROWS[row](made, reader)
+                    await ROWS[row](World(nodes, relay, reader))
                     reader.say()
                     found = json.loads(await reader.hear(near_reader.LIMIT_S + 10))
                     writer.say()
                     return found, json.loads(await writer.hear())
-                finally:
-                    reader.end()
-            finally:
-                writer.end()
 
     found, wrote = asyncio.run(main())
     rate = wrote["sets"] / wrote["seconds"]
