@@ -69,7 +69,7 @@ def test_who_leaves_news_unread_is_cut_off_and_told_why_when_it_speaks_again() -
         assert not heard.group.audience
         with pytest.raises(Busy, match="unread"):
             heard.following(0)
-        assert heard.following(0).number > heard.news[-1].number
+        assert heard.following(0).number == 0
 
     mesh_test(test, "a", loads=False)
 

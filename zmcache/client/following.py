@@ -22,6 +22,8 @@ from zmcache.peers.channel import Channel, State
 BEAT_S: Final = 0.5
 SILENCE_S: Final = 2.0
 _ACK_AFTER: Final = 64  # messages
+# A node forgets whom it has not heard for twice as long (`zmcache.node.followers`), and whom it has told nothing cannot tell that from its numbers.
+_FORGETS_S: Final = 5.0
 
 _log = logging.getLogger("zmcache.client")
 
@@ -99,9 +101,9 @@ class Session:
         self._asking = self.channel.query(
             FOLLOWING, asked_s + SILENCE_S, make=lambda header: wire.Following(*header, incarnation, seen)
         )
-        self._asking.add_done_callback(lambda answer: self._answered(answer, asked_s))
+        self._asking.add_done_callback(lambda answer: self._answered(answer, asked_s, seen))
 
-    def _answered(self, answer: asyncio.Future[wire.Reply], asked_s: float) -> None:
+    def _answered(self, answer: asyncio.Future[wire.Reply], asked_s: float, asked_seen: int) -> None:
         self._asking = None
         if answer.cancelled() or self._closed:
             return
@@ -117,7 +119,8 @@ class Session:
         if not isinstance(news, News):
             return
         # News that came right behind this answer has been heard before it: a future tells its own a turn later.
-        if news.incarnation != self._incarnation or news.number > self._seen:
+        told_all = news.incarnation == self._incarnation and asked_seen <= news.number <= self._seen
+        if not told_all or asked_s - self.good_until_s >= _FORGETS_S - SILENCE_S:
             if self._incarnation is not None:
                 self._lose()
             incarnation, number = self._passed
@@ -150,6 +153,7 @@ class Session:
         self.life += 1
         self.good_until_s = -math.inf
         self._incarnation, self._seen = None, 0
+        self._passed = 0, 0
         told, self._told = self._told, {}
         for listener in told:
             listener.on_lost(self)

@@ -1,8 +1,7 @@
 """Connections that want to hear what becomes of keys: those that keep copies of what this node owns, and those that watch.
 
 What is to be told is collected for a turn of the loop, the latest of each key, and goes out as one NEWS a group, numbered by connection. Whoever
-finds a number missing, or another incarnation, believes nothing any more: so a message that is lost costs copies, and never a wrong answer. Who
-was forgotten and follows again is numbered from beyond all that anybody was told before: it cannot take the new count for the old one.
+finds a number missing, or another incarnation, believes nothing any more: so a message that is lost costs copies, and never a wrong answer.
 
 Nothing here grows with what others do not read. A connection says by FOLLOWING how much it has seen; while too much is unseen, changes
 wait here, one a key, however often it changes, and who watches is told how many values were skipped. Who is silent for `SILENT_S` is forgotten; who
@@ -31,7 +30,6 @@ _UNSEEN_MOST: Final = 512  # messages
 _UNSEEN_BYTES_MOST: Final = 4 * 1024 * 1024
 _PART_BYTES: Final = 512 * 1024
 _CUT_MOST: Final = 1000
-_NUMBERS_APART: Final = 1 << 32  # more news than one connection is ever told, and room for as many connections
 
 _log = logging.getLogger("zmcache.node")
 
@@ -39,10 +37,10 @@ _log = logging.getLogger("zmcache.node")
 class Follower:
     """One connection. See `zmcache.core.audience.Hearer`."""
 
-    def __init__(self, peer: bytes, number: int, now_s: float, due: Callable[[Follower], None]) -> None:
+    def __init__(self, peer: bytes, now_s: float, due: Callable[[Follower], None]) -> None:
         self.peer = peer
         self.heard_s = now_s
-        self.number = number
+        self.number = 0
         """Of the last message that it was sent."""
         self.unseen: deque[tuple[int, int]] = deque()  # number and bytes
         self.unseen_bytes = 0
@@ -108,7 +106,6 @@ class Followers:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._followers: dict[bytes, Follower] = {}
-        self._begun = 0
         self._due: dict[Follower, None] = {}
         self._cut: OrderedDict[bytes, str] = OrderedDict()
         self._timer = self._loop.call_later(_SWEEP_S, self._sweep)
@@ -190,9 +187,7 @@ class Followers:
     def _follower(self, peer: bytes) -> Follower | None:
         follower = self._followers.get(peer)
         if follower is None and len(self._followers) < _FOLLOWERS_MOST:
-            number = self._begun * _NUMBERS_APART
-            self._begun += 1
-            follower = self._followers[peer] = Follower(peer, number, self._clock(), self._is_due)
+            follower = self._followers[peer] = Follower(peer, self._clock(), self._is_due)
         return follower
 
     def _forget(self, follower: Follower) -> None:
