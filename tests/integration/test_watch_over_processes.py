@@ -1,4 +1,4 @@
-"""Watching from a process of its own that stands still: what it costs the node, and what it is told when it goes on."""
+"""Watching from a process of its own: what it is told while messages are lost, late, doubled or overtaken, and when it stood still itself."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 import watching_program
 from eventually import eventually_blocking
-from static_nodes import StaticNodes, static_nodes
+from news_relay import NewsRelay
+from static_nodes import StaticNodes, relayed_nodes, static_nodes
 
 import zmcache
 
@@ -139,6 +140,50 @@ def test_a_program_that_does_not_read_is_cut_off_and_told_why_and_begins_anew(
         set_all(nodes, range(2101, 2103))
         watcher.wait_number(2102)
         assert not watcher.updates[-1][2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wrong", ["lose_some", "double", "delay", "reorder", "hold_news", "hold_all"])
+def test_no_older_value_comes_after_a_newer_one_and_each_that_does_not_come_is_told_of(
+    wrong: str, tmp_path: Path
+) -> None:
+    async def main() -> tuple[list[tuple[int | None, int, bool]], int]:
+        relay = NewsRelay(seed=7)
+        async with relayed_nodes(tmp_path, "a", relay) as nodes:
+            watcher = Watcher(nodes)
+            try:
+                relay.victim = watcher.process.pid
+                await asyncio.to_thread(watcher.wait_number, None)
+                relay.treat = getattr(relay, wrong)
+                number = 0
+                async with zmcache.connect(nodes.address) as cache:
+                    loop = asyncio.get_running_loop()
+                    until_s = loop.time() + 6.0
+                    while loop.time() < until_s or not relay.done:
+                        number += 1
+                        await cache.group("items").set(KEY, b"%08d" % number)
+                    relay.relent()
+                    # As long as a watcher may take to find out that it missed something.
+                    await asyncio.to_thread(watcher.wait_number, number)
+                print(f"{wrong}: {number} sets, {len(watcher.updates)} updates, {relay.done}")
+                return list(watcher.updates), number
+            finally:
+                watcher.end()
+
+    updates, last = asyncio.run(main())
+    before = extra = 0
+    for at, (number, skipped, resumed) in enumerate(updates[1:], 1):
+        assert number is not None
+        near = f"{updates[max(0, at - 3) : at + 3]}"
+        if resumed:
+            assert number >= before, near
+        else:
+            assert before < number <= before + skipped + 1, near
+            extra += before + skipped + 1 - number
+        before = number
+    # Who is watched anew is told again what it may have seen, and that counts as one.
+    assert extra <= sum(resumed for *_, resumed in updates)
+    assert before == last > 500
 
 
 def test_a_watch_on_a_group_that_no_node_has_is_refused(tmp_path: Path) -> None:
