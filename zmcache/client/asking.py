@@ -299,6 +299,9 @@ class Asking:
         batch.unanswered = 0
         batch.sinks = []
 
+    def on_whole(self, batch: Batch, answer: Answer) -> None:
+        """All of a bulk's batch was answered. It is told those who wait by the bulk itself."""
+
     def on_failure(self, batch: Batch, error: ZmcacheError) -> None:
         """The rest of a batch will not be answered."""
         self._failed(batch, batch.unfilled(), error)

@@ -18,7 +18,7 @@ from zmcache.client.bulk import Flight, discard, found_in
 from zmcache.client.direct import DirectCalls
 from zmcache.client.following import Sessions
 from zmcache.client.hedging import HedgedAsking
-from zmcache.client.near import NearGets, NearSettings
+from zmcache.client.near import Near, NearGets, NearSettings
 from zmcache.client.route import OwnerRoute, Route
 from zmcache.client.watching import Watching
 from zmcache.core.calls import Duration, check_timeout, many_keys
@@ -70,9 +70,11 @@ class ClientRaw:
         sessions.add(name, self._watching)
         self.near: Callable[[str], bytes | None] | None = None
         self._near: NearGets | None = None
+        self._ask_many, self._get_part = self._asking.ask_many, self._get_some
         if near is not None:
             self._near = NearGets(near, name, route, timeout_s, on_unreachable, sessions, self._asking, self._peeking)
             self.near, self.get, self.peek = self._near.copies.read, self._near.get, self._near.peek
+            self._ask_many, self._get_part = self._near.ask_many, partial(self._get_others, self._near.copies)
             self.get_directly = None  # a thread that asks past the loop would not find what is here
 
     def forgo(self, key: str) -> None:
@@ -123,13 +125,26 @@ class ClientRaw:
         wanted = self._checked(keys)
         most = self._keys_at_once
         if len(wanted) <= most:
+            return await self._get_part(wanted, timeout)
+        return await get_in_lanes(wanted, most, self._get_part, self.timeout_s if timeout is None else timeout)
+
+    async def _get_others(
+        self, copies: Near, wanted: list[str], timeout: Duration | None
+    ) -> tuple[dict[str, bytes | None], dict[str, ZmcacheError]]:
+        """Ask for what is not here."""
+        here = copies.found(wanted)
+        if not here:
             return await self._get_some(wanted, timeout)
-        return await get_in_lanes(wanted, most, self._get_some, self.timeout_s if timeout is None else timeout)
+        if len(here) == len(wanted):
+            return dict(here), {}
+        values, errors = await self._get_some([key for key in wanted if key not in here], timeout)
+        values.update(here)
+        return {key: values[key] for key in wanted if key in values}, errors
 
     async def _get_some(
         self, wanted: list[str], timeout: Duration | None
     ) -> tuple[dict[str, bytes | None], dict[str, ZmcacheError]]:
-        bulks, futures = self._asking.ask_many(wanted, timeout)
+        bulks, futures = self._ask_many(wanted, timeout)
         values: dict[str, bytes | None] = {}
         errors: dict[str, ZmcacheError] = {}
         try:
@@ -153,7 +168,7 @@ class ClientRaw:
                 discard([bulk.future, *bulk.futures])
                 bulk.forgo()
             for key in futures:
-                self._asking.forgo(key)
+                self.forgo(key)
             raise
         if futures or len(bulks) > 1:  # by channel so far
             values = {key: values[key] for key in wanted if key in values}

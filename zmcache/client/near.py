@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 from zmcache.cache.raw import NearStatistics, Row
 from zmcache.client.asking import Asking
+from zmcache.client.bulk import Bulk
 from zmcache.client.following import Session, Sessions
 from zmcache.client.route import Route
 from zmcache.core.admission import Admission
@@ -51,12 +52,21 @@ class Near:
         self._kept: dict[Session, set[str]] = {}
         self._good_until_s = [math.inf]
         self._asked: dict[str, tuple[Batch, Session, int, float]] = {}
+        self._asked_most = _LEAST_PRUNED
         self._told_old = self._lost = self._misses = 0
         # Once owners have been silent for too long nothing is there, whatever this loop has noticed until now.
         self.read: Callable[[str], bytes | None] = self._cache.reader(
             clock, lambda _, default: default, lambda _: None, self._good_until_s
         )
         """The copy of a key. About 0.3 us."""
+
+    def found(self, keys: list[str]) -> dict[str, bytes]:
+        """The copies of these that are here. About 0.2 us a key."""
+        now_s = self._clock()
+        if not len(self._cache) or now_s >= self._good_until_s[0]:
+            return {}
+        values, _ = self._cache.get_many(keys, now_s)
+        return {key: value for key, value in zip(keys, values, strict=True) if type(value) is bytes}
 
     def row(self, key: str) -> Row | None:
         """The same, with its life."""
@@ -91,6 +101,10 @@ class Near:
 
     def asked(self, key: str, batch: Batch) -> None:
         """It is asked for in this batch, and no other's answer is to be kept: it may be of before one's own change."""
+        if len(self._asked) >= self._asked_most:
+            # Of those that were cancelled nobody told us.
+            self._asked = {each: asked for each, asked in self._asked.items() if asked[0].open or asked[0].unanswered}
+            self._asked_most = 2 * len(self._asked) + _LEAST_PRUNED
         session = self._sessions.of(batch.channel)
         self._asked[key] = batch, session, session.life, self._clock()
 
@@ -217,6 +231,10 @@ class Keeping(Asking):
         self._near.offer(batch, answer)
         super().on_answer(batch, answer)
 
+    def on_whole(self, batch: Batch, answer: Answer) -> None:
+        """See `Asking.on_whole`."""
+        self._near.offer(batch, answer)
+
     def on_failure(self, batch: Batch, error: ZmcacheError) -> None:
         """See `Consumer`. It may be asked again, elsewhere, and of another's answer nothing is kept."""
         self._near.give_up(batch)
@@ -272,6 +290,31 @@ class NearGets:
         if batch is not None:
             self.copies.asked(key, batch)
         return future
+
+    def ask_many(self, keys: list[str], timeout: Duration | None) -> tuple[list[Bulk], dict[str, asyncio.Future[Row]]]:
+        """See `Asking.ask_many`. Those that are not here: each is counted, and the popular ones travel apart from the others."""
+        try:
+            popular = [key for key in keys if self.copies.wants(key)]
+        except LookupError:
+            popular = []  # there is no ring yet, which is to be said where they are asked for
+        if not popular:
+            return self._asking.ask_many(keys, timeout)
+        keeping, copies = self._keeping, self.copies
+        under_way = {key for key in popular if keeping.batch_of(key) is not None}
+        bulks, futures = keeping.ask_many(popular, timeout)
+        for bulk in bulks:
+            for key in bulk.keys if not bulk.futures else ():
+                copies.asked(key, bulk.batch)
+        for key in futures:
+            batch = keeping.batch_of(key)
+            if batch is not None and key not in under_way:
+                copies.asked(key, batch)
+        if len(popular) < len(keys):
+            apart = set(popular)
+            more, also = self._asking.ask_many([key for key in keys if key not in apart], timeout)
+            bulks += more
+            futures.update(also)
+        return bulks, futures
 
     def forgo(self, key: str) -> None:
         """See `Raw.forgo`."""
