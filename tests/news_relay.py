@@ -74,7 +74,7 @@ class NewsRelay:
     # -- ways to treat what comes from a node ----------------------------------------------------------------------
 
     def lose_some(self, send: Send, news: News | None) -> None:
-        if is_told(news) and self._falls(0.05):
+        if is_told(news) and self._falls(0.02):
             self.done["lost"] += 1
         else:
             send()
