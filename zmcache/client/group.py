@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
 from zmcache.cache.fences import Fences
 from zmcache.cache.lanes import get_in_lanes, in_lanes, keys_at_once, parts_of, patiently
-from zmcache.cache.raw import GetDirectly, HedgeStatistics, NearStatistics, Told
+from zmcache.cache.raw import GetDirectly, HedgeStatistics, NearStatistics, Row, Told
 from zmcache.cache.watching import Feed
 from zmcache.client.asking import Asking
-from zmcache.client.bulk import Flight, discard, found_in
+from zmcache.client.bulk import Bulk, Flight, discard, found_in
 from zmcache.client.direct import DirectCalls
 from zmcache.client.following import Sessions
 from zmcache.client.hedging import HedgedAsking
@@ -28,6 +28,8 @@ from zmcache.errors import ConfigError, DeadlineExceeded, MeshError, PeerUnavail
 from zmcache.peers.explanation import explanation_of
 
 _TEXT: Final = frozenset({str})
+
+AskMany: TypeAlias = Callable[[list[str], Duration | None], tuple[list[Bulk], dict[str, asyncio.Future[Row]]]]
 
 
 class ClientRaw:
@@ -61,8 +63,8 @@ class ClientRaw:
         self._asking = self._hedged or Asking(name, route, timeout_s, on_unreachable)
         # Apart: what is asked for by who makes it is not loaded, and so cannot be shared with who wants it loaded.
         self._peeking = Asking(name, route, timeout_s, on_unreachable, fills=True)
-        self.get = self._asking.ask
-        self.peek = self._peeking.ask
+        self.get: Callable[[str, Duration | None], asyncio.Future[Row]] = self._asking.ask
+        self.peek: Callable[[str, Duration | None], asyncio.Future[Row]] = self._peeking.ask
         self._direct = DirectCalls(name, route, timeout_s)
         # A thread that asks past the loop has nobody to notice that its answer is late.
         self.get_directly: GetDirectly | None = None if hedge else self._direct.get
@@ -70,9 +72,10 @@ class ClientRaw:
         sessions.add(name, self._watching)
         self.near: Callable[[str], bytes | None] | None = None
         self._near: NearGets | None = None
-        self._ask_many, self._get_part = self._asking.ask_many, self._get_some
+        self._ask_many: AskMany = self._asking.ask_many
+        self._get_part = self._get_some
         if near is not None:
-            self._near = NearGets(near, name, route, timeout_s, on_unreachable, sessions, self._asking, self._peeking)
+            self._near = NearGets(near, name, route, sessions, self._asking, self._peeking)
             self.near, self.get, self.peek = self._near.copies.read, self._near.get, self._near.peek
             self._ask_many, self._get_part = self._near.ask_many, partial(self._get_others, self._near.copies)
             self.get_directly = None  # a thread that asks past the loop would not find what is here
@@ -81,8 +84,6 @@ class ClientRaw:
         """See `Raw.forgo`."""
         self._asking.forgo(key)
         self._peeking.forgo(key)
-        if self._near is not None:
-            self._near.forgo(key)
 
     def watch(self, feed: Feed) -> Callable[[], None]:
         """See `Raw.watch`."""
@@ -278,8 +279,6 @@ class ClientRaw:
             # What is being asked for or made may have these tags.
             self._asking.fence_all()
             self._peeking.fence_all()
-            if self._near is not None:
-                self._near.fence_all()
             self.fences.cleared()
 
     def _changed(self, change: Change, status: int | None) -> None:
@@ -290,4 +289,4 @@ class ClientRaw:
         self._asking.fence(key)
         self._peeking.fence(key)
         if self._near is not None:
-            self._near.fence(key)
+            self._near.copies.forget(key)

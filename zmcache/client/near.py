@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from itertools import repeat
 from typing import Final, NamedTuple
 
 from zmcache.cache.raw import NearStatistics, Row
@@ -26,7 +25,6 @@ from zmcache.core.calls import Duration
 from zmcache.core.explained import NEAR, Kept
 from zmcache.core.store import Store
 from zmcache.core.wire import FOREVER, FROM_HOT, FROM_LOADER, FROM_OWNER, NOT_OWNER, OLD_FLAG, TAGS_FLAG, Answer, News
-from zmcache.errors import ZmcacheError
 from zmcache.peers.batch import Batch
 
 _FROM_OWNER: Final = (FROM_OWNER, FROM_LOADER)
@@ -94,6 +92,8 @@ class Near:
         if now_s >= self._good_until_s[0]:
             self._look()
         if not self._admission.admits(key, now_s):
+            if self._admission.is_due(now_s):
+                self._learn(now_s)  # or what admits nobody would never hear that it is time to
             return False
         channel = self._route.owner_channel(key)
         session = self._sessions.of(channel)
@@ -110,17 +110,17 @@ class Near:
 
     def offer(self, batch: Batch, answer: Answer) -> None:
         """What came of gets that wanted to keep it."""
-        positions = range(len(batch.keys)) if answer.positions is None else answer.positions
-        foreign = answer.flags & NOT_OWNER
         now_s = self._clock()
-        rows = zip(
-            positions, answer.statuses, answer.values, answer.lives_ms, answer.value_flags or repeat(0), strict=False
-        )
-        for at, status, value, life_ms, flags in rows:
+        foreign = answer.flags & NOT_OWNER
+        places = None if answer.positions is None else {at: place for place, at in enumerate(answer.positions)}
+        for at in batch.kept or ():
+            place = at if places is None else places.get(at, len(answer.statuses))
             key = batch.keys[at]
             asked = self._asked.get(key)
-            if asked is None or asked[0] is not batch:
+            if place >= len(answer.statuses) or asked is None or asked[0] is not batch:
                 continue
+            status, value, life_ms = answer.statuses[place], answer.values[place], answer.lives_ms[place]
+            flags = answer.value_flags[place] if answer.value_flags else 0
             del self._asked[key]
             _, session, life, asked_s = asked
             is_kept = status in _FROM_OWNER and isinstance(value, bytes) and not foreign and not flags & TAGS_FLAG
@@ -132,12 +132,15 @@ class Near:
             # No two copies are ever compared, so the place of the version is free.
             if self._cache.set(key, value, min(ends_s, asked_s + self._ttl_s), now_s, int(asked_s * 1000)):
                 self._keep(session, key)
+        self._learn(now_s)
+
+    def _learn(self, now_s: float) -> None:
         told = self._cache.statistics()
         self._admission.learn(told.entries, told.evictions, told.hits, now_s)
 
     def give_up(self, batch: Batch) -> None:
         """Nothing more comes of it."""
-        for key in batch.keys:
+        for key in [batch.keys[at] for at in batch.kept or ()]:
             if key in self._asked and self._asked[key][0] is batch:
                 del self._asked[key]
 
@@ -217,51 +220,17 @@ class NearSettings(NamedTuple):
     ttl_s: float
 
 
-class Keeping(Asking):
-    """Gets whose answers are kept."""
-
-    def __init__(
-        self, name: str, route: Route, timeout_s: float, on_unreachable: Callable[[], None], near: Near, *, fills: bool
-    ) -> None:
-        super().__init__(name, route, timeout_s, on_unreachable, fills=fills, keeps=True)
-        self._near = near
-
-    def on_answer(self, batch: Batch, answer: Answer) -> None:
-        """See `Consumer`. Kept before who asked goes on, and may change it."""
-        self._near.offer(batch, answer)
-        super().on_answer(batch, answer)
-
-    def on_whole(self, batch: Batch, answer: Answer) -> None:
-        """See `Asking.on_whole`."""
-        self._near.offer(batch, answer)
-
-    def on_failure(self, batch: Batch, error: ZmcacheError) -> None:
-        """See `Consumer`. It may be asked again, elsewhere, and of another's answer nothing is kept."""
-        self._near.give_up(batch)
-        super().on_failure(batch, error)
-
-
 class NearGets:
-    """The gets of a group that keeps copies: of popular keys what is answered is kept, of others it is asked as ever."""
+    """The gets of a group that keeps copies: of popular keys what is answered is kept."""
 
     def __init__(
-        self,
-        settings: NearSettings,
-        name: str,
-        route: Route,
-        timeout_s: float,
-        on_unreachable: Callable[[], None],
-        sessions: Sessions,
-        asking: Asking,
-        peeking: Asking,
+        self, settings: NearSettings, name: str, route: Route, sessions: Sessions, asking: Asking, peeking: Asking
     ) -> None:
-        """``asking`` and ``peeking`` are for what is not kept."""
         self.copies = copies = Near(settings.budget_bytes, settings.ttl_s, route, sessions, route.mesh.clock)
         sessions.add(name, copies)
         self._loop = asyncio.get_running_loop()
         self._asking, self._peeking = asking, peeking
-        self._keeping = Keeping(name, route, timeout_s, on_unreachable, copies, fills=False)
-        self._keeping_peeks = Keeping(name, route, timeout_s, on_unreachable, copies, fills=True)
+        asking.keeper = peeking.keeper = copies
 
     def get(self, key: str, timeout: Duration | None) -> asyncio.Future[Row]:
         """See `Raw.get`."""
@@ -270,64 +239,18 @@ class NearGets:
             future: asyncio.Future[Row] = self._loop.create_future()
             future.set_result(row)
             return future
-        return self._ask(key, timeout, self._asking, self._keeping)
+        return self._asking.ask(key, timeout, keep=self._wants(key))
 
     def peek(self, key: str, timeout: Duration | None) -> asyncio.Future[Row]:
         """See `Raw.peek`."""
-        return self._ask(key, timeout, self._peeking, self._keeping_peeks)
-
-    def _ask(self, key: str, timeout: Duration | None, plain: Asking, keeping: Asking) -> asyncio.Future[Row]:
-        if keeping.batch_of(key) is not None:
-            return keeping.ask(key, timeout)
-        try:
-            wants = self.copies.wants(key)
-        except (LookupError, TypeError):
-            wants = False  # there is no ring yet, or it is no key: which is to be said where it is asked for
-        if not wants:
-            return plain.ask(key, timeout)
-        future = keeping.ask(key, timeout)
-        batch = keeping.batch_of(key)
-        if batch is not None:
-            self.copies.asked(key, batch)
-        return future
+        return self._peeking.ask(key, timeout, keep=self._wants(key))
 
     def ask_many(self, keys: list[str], timeout: Duration | None) -> tuple[list[Bulk], dict[str, asyncio.Future[Row]]]:
-        """See `Asking.ask_many`. Those that are not here: each is counted, and the popular ones travel apart from the others."""
+        """See `Asking.ask_many`. Those that are not here: each is counted."""
+        return self._asking.ask_many(keys, timeout, {key for key in keys if self._wants(key)})
+
+    def _wants(self, key: str) -> bool:
         try:
-            popular = [key for key in keys if self.copies.wants(key)]
-        except LookupError:
-            popular = []  # there is no ring yet, which is to be said where they are asked for
-        if not popular:
-            return self._asking.ask_many(keys, timeout)
-        keeping, copies = self._keeping, self.copies
-        under_way = {key for key in popular if keeping.batch_of(key) is not None}
-        bulks, futures = keeping.ask_many(popular, timeout)
-        for bulk in bulks:
-            for key in bulk.keys if not bulk.futures else ():
-                copies.asked(key, bulk.batch)
-        for key in futures:
-            batch = keeping.batch_of(key)
-            if batch is not None and key not in under_way:
-                copies.asked(key, batch)
-        if len(popular) < len(keys):
-            apart = set(popular)
-            more, also = self._asking.ask_many([key for key in keys if key not in apart], timeout)
-            bulks += more
-            futures.update(also)
-        return bulks, futures
-
-    def forgo(self, key: str) -> None:
-        """See `Raw.forgo`."""
-        self._keeping.forgo(key)
-        self._keeping_peeks.forgo(key)
-
-    def fence(self, key: str) -> None:
-        """One's own change of ``key``."""
-        self._keeping.fence(key)
-        self._keeping_peeks.fence(key)
-        self.copies.forget(key)
-
-    def fence_all(self) -> None:
-        """Tags were invalidated: nobody who asks from now on shares what is under way. Of copies that have them the owners tell."""
-        self._keeping.fence_all()
-        self._keeping_peeks.fence_all()
+            return self.copies.wants(key)
+        except (LookupError, TypeError):
+            return False  # there is no ring yet, or it is no key: which is to be said where it is asked for

@@ -67,6 +67,8 @@ class Get(NamedTuple):
     group: str
     keys: list[str]
     trace: str | None = None
+    kept: list[int] | None = None
+    """Of a GET with the flag KEEPS: the positions that it is for. None: all."""
 
 
 class Set(NamedTuple):

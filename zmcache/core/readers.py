@@ -92,9 +92,12 @@ _OLD_VALUES: Final = frozenset({STALE, DUE, LEASED})
 
 
 def _read_get(fields: list[Any], limits: Limits) -> Get:
-    keys_at(fields, limits)
+    keys = keys_at(fields, limits)
     check_trace(fields, HEADER_FIELDS + 1)
-    return Get(*fields[: HEADER_FIELDS + 2])
+    kept = fields[HEADER_FIELDS + 2] if len(fields) > HEADER_FIELDS + 2 else None
+    if kept is not None and (len(kept) > len(keys) or not 0 <= min(numbers(kept, len(kept))) <= max(kept) < len(keys)):
+        raise ValueError
+    return Get(*fields[: HEADER_FIELDS + 3])
 
 
 def _read_delete(fields: list[Any], limits: Limits) -> Delete:

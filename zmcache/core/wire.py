@@ -5,7 +5,7 @@ value. The array is a fixed header, then one level of parallel arrays of scalars
 in each is checked by `zmcache.core.readers`; both are to be had from here.
 
     header   version, kind, request_id, deadline_ms, revision, digest, flags, group
-    GET      keys, trace
+    GET      keys, trace, kept
     SET      keys, values, ttls_ms, value_flags, versions, tags
     DELETE   keys
     ADD, TOUCH, INCR, CAS, GETS, FILL, PUT, RELEASE, COPY, OFFER
