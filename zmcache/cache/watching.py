@@ -44,7 +44,7 @@ class Feed:
 
     def __init__(self, keys: list[str]) -> None:
         self.keys = keys
-        self._latest: dict[str, Told] = {}
+        self._latest: dict[str, tuple[Told, bool]] = {}  # and whether it was found after a loss
         self._seen: dict[str, int] = {}
         self._lost: set[str] = set()
         self._error: ZmcacheError | None = None
@@ -55,13 +55,17 @@ class Feed:
         key = told.key
         # After a loss the owner may know less than before; until then what is not newer is a value that came twice.
         seen = self._seen.get(key, -1)
-        if key not in self._lost and (told.version <= seen if told.version else seen == 0):
+        resumed = key in self._lost
+        if not resumed and (told.version <= seen if told.version else seen == 0):
             return
+        self._lost.discard(key)
         self._seen[key] = told.version
-        before = self._latest.pop(key, None)
-        if before is not None:
+        if key in self._latest:
+            # What has not been taken yet was before the loss, and must not pass for what was found after it.
+            before, was_resumed = self._latest.pop(key)
             told = told._replace(skipped=told.skipped + before.skipped + 1)
-        self._latest[key] = told
+            resumed = resumed or was_resumed
+        self._latest[key] = told, resumed
         self._wake.set()
 
     def lose(self, key: str) -> None:
@@ -82,7 +86,4 @@ class Feed:
             self._wake.clear()
             await self._wake.wait()
         key = next(iter(self._latest))
-        told = self._latest.pop(key)
-        resumed = key in self._lost
-        self._lost.discard(key)
-        return told, resumed
+        return self._latest.pop(key)

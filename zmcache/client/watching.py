@@ -32,7 +32,9 @@ class Watching:
         self._sessions = sessions
         self._clock = clock
         self._feeds: dict[str, dict[Feed, None]] = {}
-        self._at: dict[str, tuple[Session, int]] = {}
+        self._at: dict[str, Session] = {}
+        self._again: set[str] = set()
+        """Whose owners are to be asked once more what is there now."""
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -40,8 +42,8 @@ class Watching:
         """It hears of its keys from now on."""
         for key in feed.keys:
             self._feeds.setdefault(key, {})[feed] = None
-            # Others hear of it already: asked again, the owner says what is there now.
-            self._at.pop(key, None)
+            # Others may hear of it already, and go on doing so meanwhile.
+            self._again.add(key)
         self._wake.set()
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._keep(), name=f"zmcache watch {self._name}")
@@ -54,6 +56,7 @@ class Watching:
                 feeds.pop(feed, None)
                 if not feeds:
                     del self._feeds[key]
+                    self._again.discard(key)
                     self._wake.set()
 
     async def aclose(self) -> None:
@@ -71,9 +74,8 @@ class Watching:
         for key, value, version, flags, skipped in rows:
             if flags & OLD_FLAG:
                 continue
-            at = self._at.get(key)
-            if at is not None and at[0] is not session:
-                continue  # from one who was the owner
+            if self._at.get(key) is not session:
+                continue  # from one who was the owner, or has not been asked again since something was lost
             exists = not flags & GONE_FLAG
             told = Told(key, value if exists and not flags & NONE_FLAG else None, exists, version, skipped)
             for feed in self._feeds.get(key, ()):
@@ -88,8 +90,9 @@ class Watching:
 
     def on_lost(self, session: Session) -> None:
         """See `Listener`."""
-        for key in [key for key, at in self._at.items() if at[0] is session]:
+        for key in [key for key, at in self._at.items() if at is session]:
             self._lose(key)
+        session.relied_on_by(self)  # to hear when it is good again
         self._wake.set()
 
     def _lose(self, key: str) -> None:
@@ -111,7 +114,7 @@ class Watching:
         wanted: dict[Session, list[str]] = {}
         unwanted: dict[Session, list[str]] = {}
         for key in [key for key in self._at if key not in self._feeds]:
-            session, _ = self._at.pop(key)
+            session = self._at.pop(key)
             unwanted.setdefault(session, []).append(key)
         for key in self._feeds:
             try:
@@ -120,11 +123,11 @@ class Watching:
                 continue  # no ring yet
             session = self._sessions.of(channel)
             at = self._at.get(key)
-            if at is not None and at[0] is not session:
-                unwanted.setdefault(at[0], []).append(key)
+            if at is not None and at is not session:
+                unwanted.setdefault(at, []).append(key)
                 self._lose(key)
                 at = None
-            if at is None and session.is_good:
+            if (at is None or key in self._again) and session.is_good:
                 wanted.setdefault(session, []).append(key)
         for session, keys in unwanted.items():
             await self._tell(session, UNWATCH, keys)
@@ -138,7 +141,8 @@ class Watching:
             if kind == WATCH:
                 session.relied_on_by(self)
                 # Before it is asked: what is there comes before the answer.
-                self._at.update(dict.fromkeys(part, (session, session.life)))
+                self._at.update(dict.fromkeys(part, session))
+                self._again.difference_update(part)
             asked = session.channel.query(
                 kind,
                 self._clock() + _ASK_S,
@@ -157,6 +161,7 @@ class Watching:
     def _fail(self, keys: list[str], error: ZmcacheError) -> None:
         for key in keys:
             self._at.pop(key, None)
+            self._again.discard(key)
             for feed in self._feeds.pop(key, {}):
                 feed.fail(error)
 

@@ -66,6 +66,7 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._incarnation: int | None = None
         self._seen = self._acked = 0
+        self._passed = 0, 0  # the incarnation, and the number
         self._asking: asyncio.Future[wire.Reply] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -126,9 +127,9 @@ class Session:
         self._asking = self.channel.query(
             FOLLOWING, self.channel.now_s + SILENCE_S, make=lambda header: wire.Following(*header, incarnation, seen)
         )
-        self._asking.add_done_callback(lambda answer: self._answered(answer, asked_s))
+        self._asking.add_done_callback(lambda answer: self._answered(answer, asked_s, seen))
 
-    def _answered(self, answer: asyncio.Future[wire.Reply], asked_s: float) -> None:
+    def _answered(self, answer: asyncio.Future[wire.Reply], asked_s: float, asked_seen: int) -> None:
         self._asking = None
         if answer.cancelled() or self._closed or self.rests:
             return
@@ -144,16 +145,16 @@ class Session:
             return
         if not isinstance(news, News):
             return
+        # News that came right behind this answer has been heard before it: a future tells its own a turn later.
+        told_all = news.incarnation == self._incarnation and asked_seen <= news.number <= self._seen
         if self._incarnation is None:
             self.life += news.number != 0
-            self._incarnation, self._seen = news.incarnation, news.number
-        elif (
-            news.incarnation != self._incarnation
-            or news.number != self._seen
-            or asked_s - self.good_until_s >= _FORGETS_S - SILENCE_S
-        ):
+        elif not told_all or asked_s - self.good_until_s >= _FORGETS_S - SILENCE_S:
             self._lose()
-            self._incarnation, self._seen = news.incarnation, news.number
+        if self._incarnation is None:
+            incarnation, number = self._passed
+            self._seen = max(news.number, number) if incarnation == news.incarnation else news.number
+            self._incarnation = news.incarnation
         self.good_until_s = asked_s + SILENCE_S
         for listener in self._told:
             listener.on_heard(self)
@@ -162,7 +163,9 @@ class Session:
 
     def _on_news(self, news: News) -> None:
         if self._incarnation is None:
-            self.life += 1  # what it was about may have been asked for already
+            # What it was about may have been asked for already. How much is told may be known in the next turn, without this one.
+            self.life += 1
+            self._passed = news.incarnation, news.number
             return
         if news.incarnation != self._incarnation or news.number != self._seen + 1 or not news.group:
             self._lose()
@@ -180,6 +183,7 @@ class Session:
         self.life += 1
         self.good_until_s = -math.inf
         self._incarnation, self._seen = None, 0
+        self._passed = 0, 0
         told, self._told = self._told, {}
         for listener in told:
             listener.on_lost(self)
