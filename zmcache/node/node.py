@@ -462,9 +462,9 @@ class Node:
         """See `zmcache.node.dispatch.Desk`."""
         return self._away is not None and self._away.is_away
 
-    def reaches_holder(self, key: str, copies: int) -> bool:
+    def would_know(self, key: str, copies: int) -> bool:
         """See `zmcache.node.dispatch.Desk`."""
-        return self._mesh is None or self._mesh.reaches_holder(key, copies)
+        return self._mesh is None or self._mesh.would_know(key, copies)
 
     def is_ours(self, key: str) -> bool:
         """Whether the ring gives ``key`` to this node."""
@@ -485,10 +485,10 @@ class Node:
         """The answer to STATS, encoded."""
         return figures_frame(request_id, self.epoch, self.member.node_id, self._figures(), self.config.limits)
 
-    def on_doubt(self, peer: str, number: int) -> None:
-        """A node was away: hand over to it what it lacks, and tell it."""
+    def on_doubt(self, peer: str, number: int, revision: int) -> None:
+        """See `zmcache.node.dispatch.Desk`."""
         if self._handover is not None:
-            self._handover.on_peer_back(peer, tell=number)
+            self._handover.on_doubt(peer, number, revision)
 
     def on_handed(self, peer: str, number: int) -> None:
         """A node has handed over to this one."""
@@ -567,6 +567,8 @@ class Node:
             self._repairing.ask_soon(channel.name)
         if self._handover is not None and self._mesh is not None and self._mesh.channel_of(channel.name) is channel:
             self._handover.on_peer_back(channel.name)
+            if self._doubt is not None:
+                self._doubt.on_back(channel.name)
 
     def _on_short(self, peer: str) -> None:
         # It lacks copies, though it was there all the time.
