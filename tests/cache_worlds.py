@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from eventually import eventually
-from mesh_fixture import Cluster
+from mesh_fixture import PATIENT_S, Cluster
 
 from zmcache.cache import Cache
 from zmcache.inprocess import InProcess
@@ -37,7 +37,7 @@ class World:
 async def _run(kind: str, test: Callable[[World], Coroutine[Any, Any, None]]) -> None:
     async with AsyncExitStack() as stack:
         if kind == "mem":
-            cache = await stack.enter_async_context(InProcess())
+            cache = await stack.enter_async_context(InProcess(timeout=PATIENT_S))
             await test(World(cache, cache, None))
             return
         cluster = await stack.enter_async_context(Cluster("a", "b", "c", loads=False))

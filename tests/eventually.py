@@ -14,7 +14,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def eventually(condition: Callable[[], bool], *, within_s: float = 5.0) -> None:
+async def eventually(condition: Callable[[], bool], *, within_s: float = 20.0) -> None:
     """Return as soon as ``condition()`` is true; fail, naming it, when it is not within the limit."""
     loop = asyncio.get_running_loop()
     limit_s = loop.time() + within_s
@@ -36,7 +36,7 @@ async def answered(ask: Callable[[], Awaitable[T]], right: Callable[[T], bool], 
     return answer
 
 
-def eventually_blocking(condition: Callable[[], bool], what: Callable[[], object], *, within_s: float = 20.0) -> None:
+def eventually_blocking(condition: Callable[[], bool], what: Callable[[], object], *, within_s: float = 60.0) -> None:
     """Like `eventually` where no loop runs; ``what()`` is told in the failure."""
     deadline_s = time.monotonic() + within_s
     while not condition():

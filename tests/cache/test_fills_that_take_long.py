@@ -103,8 +103,8 @@ async def test_whose_own_lease_is_short_waits_for_a_holder_whose_lease_is_long(w
     long = held(b"long")
     first = await begun(world.one.get_or_set("k", long, lease=10), long)
     short = Fill(b"short")
-    waiting = asyncio.ensure_future(world.other.get_or_set("k", short, lease=0.01, timeout=0.3))
-    await asyncio.wait([waiting], timeout=1.3)
+    waiting = asyncio.ensure_future(world.other.get_or_set("k", short, lease=0.01, timeout=1.0))
+    await asyncio.wait([waiting], timeout=1.5)
     assert not waiting.done()
     long.gate.set()
     assert await first == await waiting == b"long"

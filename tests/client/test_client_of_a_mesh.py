@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import uvloop
 from eventually import eventually
-from mesh_fixture import Cluster, endpoint, mesh_test, took_less_than
+from mesh_fixture import PATIENT_S, Cluster, endpoint, mesh_test, took_less_than
 from scripted_loader import ScriptedLoader, value_of
 
 from zmcache.cache import CacheGroup
@@ -39,7 +39,7 @@ from zmcache.transport.memory import MemoryNetwork, MemoryTransport
 Test = Callable[[Cluster, Client, CacheGroup[bytes]], Coroutine[Any, Any, None]]
 
 
-def client_test(test: Test, *names: str, route: str = "owner", timeout: float = 3.0, **options: Any) -> None:
+def client_test(test: Test, *names: str, route: str = "owner", timeout: float = PATIENT_S, **options: Any) -> None:
     async def main(cluster: Cluster) -> None:
         async with cluster.client(route=route, timeout=timeout) as client:
             await test(cluster, client, client.group("items"))

@@ -9,6 +9,7 @@ from eventually import eventually
 from mesh_fixture import Cluster, endpoint, mesh_test
 
 from zmcache.client import Client
+from zmcache.client.near import NearSettings
 from zmcache.peers.channel import Channel
 
 
@@ -96,6 +97,27 @@ def test_a_value_with_tags_that_a_look_brings_is_no_hot_copy_and_goes_with_its_t
         assert await c.get(key) is None
 
     mesh_test(test, "a", "b", "c", loads=False, copies=2, acks=2, hot_ttl_s=5.0)
+
+
+def test_of_what_a_look_brings_no_near_copy_is_kept() -> None:
+    async def test(cluster: Cluster) -> None:
+        key = cluster.key_of("b", "a")
+        async with cluster.client(near=NearSettings(1 << 20, 10.0)) as client:
+            items = client.group("items")
+            await items.set(key, b"v")
+            # Asked for until it is popular, and what is kept then given up by a set of one's own.
+            for _ in range(5):
+                assert await items.get(key) == b"v"
+            await items.set(key, b"v")
+            cluster.network.pause(endpoint("b"))
+            asked = asyncio.ensure_future(items.get(key))
+            slow = await becomes_slow(client, "b", 1)
+            assert [batch.kept for batch in slow.unanswered_gets()] == [[0]]
+            assert await asked == b"v"
+            assert items.near_statistics().entries == 0  # type: ignore[union-attr]
+            cluster.network.resume(endpoint("b"))
+
+    mesh_test(test, "a", "b", "c", loads=False, copies=2, acks=2)
 
 
 def test_what_could_not_be_asked_of_another_at_once_is_asked_later() -> None:

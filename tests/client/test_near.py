@@ -69,6 +69,27 @@ def test_a_popular_key_is_read_here_until_anybody_changes_it() -> None:
     mesh_test(test, loads=False)
 
 
+def test_the_owner_notes_what_is_popular_of_what_it_is_asked_for_in_one_message() -> None:
+    async def test(cluster: Cluster) -> None:
+        async with cluster.client(near=NEAR) as client:
+            items = client.group("items")
+            names = ["popular", *(f"k{n}" for n in range(300))]
+            await items.set_many({name: name.encode() for name in names})
+            await kept(items, "popular", b"popular")
+            await items.set("popular", b"new")
+            before = hits(items)
+            # The first get of each but one, all in one turn of the loop, and in bulk.
+            found = await asyncio.gather(*map(items.get, names[:150]))
+            assert found == [b"new", *(name.encode() for name in names[1:150])]
+            assert len(await items.get_many(names[150:])) == 151
+            assert await items.get("popular") == b"new"
+            assert hits(items) == before + 1
+            (follower,) = cluster.nodes["a"]._followers._followers.values()  # type: ignore[union-attr]
+            assert list(follower.kept) == [("items", "popular")]
+
+    mesh_test(test, "a", loads=False)
+
+
 async def eventually_reads(items: CacheGroup[Any], key: str, value: object) -> None:
     """In much less than a copy lives."""
     until_s = time.monotonic() + SILENCE_S

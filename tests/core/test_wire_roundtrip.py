@@ -109,6 +109,13 @@ def stores(draw: st.DrawFn) -> wire.Set:
 
 
 @st.composite
+def gets(draw: st.DrawFn) -> wire.Get:
+    made: wire.Get = draw(rows(wire.Get, wire.GET, keys))
+    kept = st.lists(st.integers(0, len(made.keys) - 1), min_size=1, max_size=len(made.keys), unique=True)
+    return made._replace(trace=draw(st.none() | st.just("00-" + "a" * 52)), kept=draw(st.none() | kept))
+
+
+@st.composite
 def invalidations(draw: st.DrawFn) -> wire.Invalidate:
     told = draw(st.lists(tag | st.just(WHOLE_GROUP), max_size=LIMITS.keys))
     make: Callable[..., wire.Invalidate] = wire.Invalidate
@@ -118,7 +125,7 @@ def invalidations(draw: st.DrawFn) -> wire.Invalidate:
 messages = st.one_of(
     explained(),
     st.tuples(headers(wire.EXPLAIN), keys).map(lambda p: wire.Delete._make((*p[0], [p[1]]))),
-    rows(wire.Get, wire.GET, keys),
+    gets(),
     rows(wire.Delete, wire.USED, keys),
     changes(),
     st.tuples(headers(wire.DIGESTS), st.lists(versions, min_size=BUCKETS, max_size=BUCKETS), texts).map(

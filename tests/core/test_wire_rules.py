@@ -62,6 +62,11 @@ def test_the_frames_of_this_module_are_good_until_a_rule_is_broken() -> None:
     wire.decode(answer(None, b"\x00", [b"v"], [5]), LIMITS)
 
 
+@pytest.mark.parametrize("kept", [[], [2], [-1], [0, 0, 1], [None], "01", 1, [0.0], b"\0"])
+def test_positions_that_are_kept_are_positions_of_the_keys(kept: object) -> None:
+    refused(frame(wire.GET, ["a", "b"], None, kept, flags=wire.KEEPS))
+
+
 @pytest.mark.parametrize("version", [0, 15, wire.VERSION + 16, 255, 2**40, -1, True, "1", None])
 def test_another_major_version_is_refused_with_the_request_id(version: object) -> None:
     assert refused(get(version=version)).request_id == ID

@@ -34,4 +34,6 @@ def test_an_example_runs_without_a_word(block: str, tmp_path: Path) -> None:
         [sys.executable, "-X", "dev", "-W", "error", "-c", block],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    # What a callback took is the machine's to answer for.
+    said = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
+    assert (done.returncode, done.stdout, said) == (0, "", [])

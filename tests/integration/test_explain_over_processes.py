@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
 from click.testing import CliRunner, Result
+from eventually import eventually_blocking
 from processes import free_port, running
 
 from zmcache.cli import main
@@ -33,9 +35,15 @@ def test_a_key_is_explained_by_both_who_hold_it_and_one_that_is_gone_is_named(tm
         a.wait_address("a")
         b.wait_address("b")
         assert zm(address, "get", "hello").exit_code == 0
-        result = zm(address, "explain", "hello", "--json")
-        assert result.exit_code == 0, result.stderr
-        told = json.loads(result.stdout)
+
+        def told_of() -> dict[str, Any]:
+            result = zm(address, "explain", "hello", "--json")
+            assert result.exit_code == 0, result.stderr
+            return json.loads(result.stdout)  # type: ignore[no-any-return]
+
+        # What was loaded is copied in the background.
+        eventually_blocking(lambda: all(node["found"] for node in told_of()["nodes"]), told_of)
+        told = told_of()
         assert (told["group"], told["key"], sorted(told["owners"])) == ("items", "hello", ["a", "b"])
         owner = told["nodes"][0]
         assert owner["node_id"] == told["owners"][0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from zmcache.core import wire
-from zmcache.core.messages import MAX_ROWS
+from zmcache.core.numbers import MAX_ROWS
 from zmcache.core.ring import Epoch, Member, Ring
 from zmcache.core.wire import Limits
 from zmcache.errors import MeshError

@@ -13,9 +13,9 @@ another of the given nodes. What must not be done twice, and may have been done,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from weakref import ref
 
 from zmcache.cache.raw import Row, Told
@@ -28,7 +28,6 @@ from zmcache.core.wire import (
     FIRST_ERROR,
     FORWARDED,
     GET,
-    KEEPS,
     LAST,
     LEASED,
     LEASED_NONE,
@@ -48,6 +47,19 @@ _REFUSALS: Final = 8
 _DEADLINE: Final = "no answer within the call's deadline"
 
 
+class Keeper(Protocol):
+    """Who keeps copies of answers, of the positions `Batch.kept`."""
+
+    def asked(self, key: str, batch: Batch) -> None:
+        """It is asked for in this batch, and no other's answer is to be kept."""
+
+    def offer(self, batch: Batch, answer: Answer) -> None:
+        """What came of it."""
+
+    def give_up(self, batch: Batch) -> None:
+        """Nothing more comes of it."""
+
+
 class Asking:
     """The flights of one group, and the batches they travel in. Consumer of the latter."""
 
@@ -59,15 +71,16 @@ class Asking:
         on_unreachable: Callable[[], None],
         *,
         fills: bool = False,
-        keeps: bool = False,
     ) -> None:
         """``on_unreachable`` is called when a node could not be reached: the ring may have changed. ``fills``: who asks makes what is
-        missing, so that nothing is loaded. ``keeps``: who asks wants to hear when what is answered is no longer true.
+        missing, so that nothing is loaded.
         """
         self.name = name
+        self.keeper: Keeper | None = None
+        """Who keeps copies of answers."""
         self.on_gets: Callable[[Batch], None] | None = None
         """Told of each batch of gets that is opened for single keys."""
-        self._flags = FILLS * fills | KEEPS * keeps
+        self._flags = FILLS * fills
         self._on_unreachable = on_unreachable
         self._route = route
         self._timeout_s = timeout_s
@@ -80,8 +93,8 @@ class Asking:
         self._open: dict[tuple[Channel, int, float, str | None], Batch] = {}
         self._open_gets: dict[Channel, Batch] = {}
 
-    def ask(self, key: str, timeout: Duration | None) -> asyncio.Future[Row]:
-        """Get one key. Raises `InvalidKey`."""
+    def ask(self, key: str, timeout: Duration | None, *, keep: bool = False) -> asyncio.Future[Row]:
+        """Get one key. Raises `InvalidKey`. ``keep``: the answer is to be kept, unless it is being asked for already."""
         if type(key) is not str or not key or len(key) > self._key_bytes or not key.isascii():
             check_key(key, self._key_bytes)
         future: asyncio.Future[Row] = self._loop.create_future()
@@ -104,11 +117,16 @@ class Asking:
         else:
             batch, deadline_s = self._batch(channel, GET, timeout, attempt=0)
         self._flights[key] = flight = [key, batch, future, deadline_s]
+        if keep and self.keeper is not None:
+            batch.keep_next()
+            self.keeper.asked(key, batch)
         batch.add(key, flight, deadline_s)
         return future
 
-    def ask_many(self, keys: list[str], timeout: Duration | None) -> tuple[list[Bulk], dict[str, asyncio.Future[Row]]]:
-        """Ask for keys that have been checked: in bulk where many go the same way, the others each by itself."""
+    def ask_many(
+        self, keys: list[str], timeout: Duration | None, keep: Set[str] = frozenset()
+    ) -> tuple[list[Bulk], dict[str, asyncio.Future[Row]]]:
+        """Ask for keys that have been checked: in bulk where many go the same way, the others each by itself. ``keep``: see `ask`."""
         timeout_s = self._timeout_s if timeout is None else check_timeout(timeout)
         flights = self._flights
         if len(self._unlisted) >= UNLISTED_MOST:
@@ -122,21 +140,20 @@ class Asking:
         for channel, mine in self._channels(keys).items() if keys else ():
             if len(mine) < LEAST:
                 for key in mine:
-                    futures[key] = self.ask(key, timeout)
+                    futures[key] = self.ask(key, timeout, keep=key in keep)
                 continue
             for at in range(0, len(mine), channel.keys_that_fit):
                 part = mine[at : at + channel.keys_that_fit]
                 bulk = Bulk(part, flights, self._unlisted, self, self._loop.create_future())
                 batch = channel.open_batch(bulk, GET, self.name, flags=self._flags)
                 batch.trace = trace
+                if self.keeper is not None and not keep.isdisjoint(part):
+                    batch.kept = [at for at, key in enumerate(part) if key in keep]
+                    for at in batch.kept:
+                        self.keeper.asked(part[at], batch)
                 bulk.ask(batch, batch.opened_s + timeout_s)
                 bulks.append(bulk)
         return bulks, futures
-
-    def batch_of(self, key: str) -> Batch | None:
-        """In which ``key`` is being asked for; None: it is not."""
-        flight = self._flights.get(key)
-        return flight[1] if type(flight) is list else None
 
     def _enter_bulks(self) -> None:
         for bulk in list(self._unlisted):
@@ -250,6 +267,9 @@ class Asking:
 
     def on_answer(self, batch: Batch, answer: Answer) -> None:
         """Some positions of a batch were answered."""
+        if batch.kept and self.keeper is not None:
+            # Before who asked goes on, and may change it.
+            self.keeper.offer(batch, answer)
         if batch.kind == GET and batch.is_whole(answer):
             self._on_hits(batch, answer)
             return
@@ -299,8 +319,16 @@ class Asking:
         batch.unanswered = 0
         batch.sinks = []
 
+    def on_whole(self, batch: Batch, answer: Answer) -> None:
+        """All of a bulk's batch was answered. The bulk itself tells those who wait."""
+        if batch.kept and self.keeper is not None:
+            self.keeper.offer(batch, answer)
+
     def on_failure(self, batch: Batch, error: ZmcacheError) -> None:
         """The rest of a batch will not be answered."""
+        if batch.kept and self.keeper is not None:
+            # It may be asked again, elsewhere, and of another's answer nothing is kept.
+            self.keeper.give_up(batch)
         self._failed(batch, batch.unfilled(), error)
 
     def _failed(self, batch: Batch, flights: list[Flight], error: ZmcacheError, *, told: bool = False) -> None:

@@ -17,7 +17,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 from itertools import repeat
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from zmcache.cache.raw import Row
 from zmcache.core.wire import FROM_HOT, FROM_LOADER, FROM_OWNER, IS_NONE, Answer
@@ -35,17 +35,24 @@ _VALUES: Final = bytes((FROM_OWNER, FROM_HOT, FROM_LOADER))  # beside these stat
 Flight: TypeAlias = list[Any]  # [key, batch, future, deadline, future, deadline, ...]
 
 
-class Bulk:
-    """The consumer of its batch until it splits; then ``consumer`` is, and ``futures`` has one for each key."""
+class BulkConsumer(Consumer, Protocol):
+    """Whose keys they are."""
 
-    __slots__ = ("_batch", "_consumer", "_deadline_s", "_joined", "_table", "_unlisted", "future", "futures", "keys")
+    def on_whole(self, batch: Batch, answer: Answer) -> None:
+        """All have been answered at once. Told before those who wait."""
+
+
+class Bulk:
+    """The consumer of its ``batch`` until it splits; then ``consumer`` is, and ``futures`` has one for each key."""
+
+    __slots__ = ("_consumer", "_deadline_s", "_joined", "_table", "_unlisted", "batch", "future", "futures", "keys")
 
     def __init__(
         self,
         keys: list[str],
         table: dict[str, Flight | Bulk],
         unlisted: dict[Bulk, None],
-        consumer: Consumer,
+        consumer: BulkConsumer,
         future: asyncio.Future[Answer | None],
     ) -> None:
         """It stands in ``unlisted`` while none of its keys does in ``table``. ``future`` gives the answer, or None when this has split."""
@@ -61,7 +68,7 @@ class Bulk:
     def ask(self, batch: Batch, deadline_s: float) -> None:
         """Let this batch, which has no keys yet, ask for all of them."""
         self._deadline_s = deadline_s
-        self._batch = batch
+        self.batch = batch
         self._unlisted[self] = None
         batch.fill_up(self.keys, deadline_s)
 
@@ -76,11 +83,11 @@ class Bulk:
 
     def forgo(self) -> None:
         """The call was cancelled. Unless others have joined, or it has split, the node is told."""
-        if not self._joined and not self.futures and self._batch.unanswered:
+        if not self._joined and not self.futures and self.batch.unanswered:
             # The answer may be under way already.
             self._leave()
-            self._batch.sinks = [self] * len(self.keys)
-            self._batch.channel.forgo(self._batch, self)
+            self.batch.sinks = [self] * len(self.keys)
+            self.batch.channel.forgo(self.batch, self)
 
     def on_answer(self, batch: Batch, answer: Answer) -> None:
         """From the channel."""
@@ -91,6 +98,7 @@ class Bulk:
         batch.unanswered = 0
         batch.consumer = self._consumer  # or each would keep the other until a full collection
         self._leave()
+        self._consumer.on_whole(batch, answer)
         if not self.future.done():
             self.future.set_result(answer)
         for key, waiting in self._joined.items():

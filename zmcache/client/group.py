@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
 from zmcache.cache.fences import Fences
 from zmcache.cache.lanes import get_in_lanes, in_lanes, keys_at_once, parts_of, patiently
-from zmcache.cache.raw import GetDirectly, HedgeStatistics, NearStatistics, Told
+from zmcache.cache.raw import GetDirectly, HedgeStatistics, NearStatistics, Row, Told
 from zmcache.cache.watching import Feed
 from zmcache.client.asking import Asking
-from zmcache.client.bulk import Flight, discard, found_in
+from zmcache.client.bulk import Bulk, Flight, discard, found_in
 from zmcache.client.direct import DirectCalls
 from zmcache.client.following import Sessions
 from zmcache.client.hedging import HedgedAsking
-from zmcache.client.near import NearGets, NearSettings
+from zmcache.client.near import Near, NearGets, NearSettings
 from zmcache.client.route import OwnerRoute, Route
 from zmcache.client.watching import Watching
 from zmcache.core.calls import Duration, check_timeout, many_keys
@@ -28,6 +28,8 @@ from zmcache.errors import ConfigError, DeadlineExceeded, MeshError, PeerUnavail
 from zmcache.peers.explanation import explanation_of
 
 _TEXT: Final = frozenset({str})
+
+AskMany: TypeAlias = Callable[[list[str], Duration | None], tuple[list[Bulk], dict[str, asyncio.Future[Row]]]]
 
 
 class ClientRaw:
@@ -61,8 +63,8 @@ class ClientRaw:
         self._asking = self._hedged or Asking(name, route, timeout_s, on_unreachable)
         # Apart: what is asked for by who makes it is not loaded, and so cannot be shared with who wants it loaded.
         self._peeking = Asking(name, route, timeout_s, on_unreachable, fills=True)
-        self.get = self._asking.ask
-        self.peek = self._peeking.ask
+        self.get: Callable[[str, Duration | None], asyncio.Future[Row]] = self._asking.ask
+        self.peek: Callable[[str, Duration | None], asyncio.Future[Row]] = self._peeking.ask
         self._direct = DirectCalls(name, route, timeout_s)
         # A thread that asks past the loop has nobody to notice that its answer is late.
         self.get_directly: GetDirectly | None = None if hedge else self._direct.get
@@ -70,17 +72,18 @@ class ClientRaw:
         sessions.add(name, self._watching)
         self.near: Callable[[str], bytes | None] | None = None
         self._near: NearGets | None = None
+        self._ask_many: AskMany = self._asking.ask_many
+        self._get_part = self._get_some
         if near is not None:
-            self._near = NearGets(near, name, route, timeout_s, on_unreachable, sessions, self._asking, self._peeking)
+            self._near = NearGets(near, name, route, sessions, self._asking, self._peeking)
             self.near, self.get, self.peek = self._near.copies.read, self._near.get, self._near.peek
+            self._ask_many, self._get_part = self._near.ask_many, partial(self._get_others, self._near.copies)
             self.get_directly = None  # a thread that asks past the loop would not find what is here
 
     def forgo(self, key: str) -> None:
         """See `Raw.forgo`."""
         self._asking.forgo(key)
         self._peeking.forgo(key)
-        if self._near is not None:
-            self._near.forgo(key)
 
     def watch(self, feed: Feed) -> Callable[[], None]:
         """See `Raw.watch`."""
@@ -123,13 +126,26 @@ class ClientRaw:
         wanted = self._checked(keys)
         most = self._keys_at_once
         if len(wanted) <= most:
+            return await self._get_part(wanted, timeout)
+        return await get_in_lanes(wanted, most, self._get_part, self.timeout_s if timeout is None else timeout)
+
+    async def _get_others(
+        self, copies: Near, wanted: list[str], timeout: Duration | None
+    ) -> tuple[dict[str, bytes | None], dict[str, ZmcacheError]]:
+        """Ask for what is not here."""
+        here = copies.found(wanted)
+        if not here:
             return await self._get_some(wanted, timeout)
-        return await get_in_lanes(wanted, most, self._get_some, self.timeout_s if timeout is None else timeout)
+        if len(here) == len(wanted):
+            return dict(here), {}
+        values, errors = await self._get_some([key for key in wanted if key not in here], timeout)
+        values.update(here)
+        return {key: values[key] for key in wanted if key in values}, errors
 
     async def _get_some(
         self, wanted: list[str], timeout: Duration | None
     ) -> tuple[dict[str, bytes | None], dict[str, ZmcacheError]]:
-        bulks, futures = self._asking.ask_many(wanted, timeout)
+        bulks, futures = self._ask_many(wanted, timeout)
         values: dict[str, bytes | None] = {}
         errors: dict[str, ZmcacheError] = {}
         try:
@@ -153,7 +169,7 @@ class ClientRaw:
                 discard([bulk.future, *bulk.futures])
                 bulk.forgo()
             for key in futures:
-                self._asking.forgo(key)
+                self.forgo(key)
             raise
         if futures or len(bulks) > 1:  # by channel so far
             values = {key: values[key] for key in wanted if key in values}
@@ -263,8 +279,6 @@ class ClientRaw:
             # What is being asked for or made may have these tags.
             self._asking.fence_all()
             self._peeking.fence_all()
-            if self._near is not None:
-                self._near.fence_all()
             self.fences.cleared()
 
     def _changed(self, change: Change, status: int | None) -> None:
@@ -275,4 +289,4 @@ class ClientRaw:
         self._asking.fence(key)
         self._peeking.fence(key)
         if self._near is not None:
-            self._near.fence(key)
+            self._near.copies.forget(key)

@@ -13,11 +13,11 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from itertools import repeat
 from typing import Final, NamedTuple
 
 from zmcache.cache.raw import NearStatistics, Row
 from zmcache.client.asking import Asking
+from zmcache.client.bulk import Bulk
 from zmcache.client.following import Session, Sessions
 from zmcache.client.route import Route
 from zmcache.core.admission import Admission
@@ -25,7 +25,6 @@ from zmcache.core.calls import Duration
 from zmcache.core.explained import NEAR, Kept
 from zmcache.core.store import Store
 from zmcache.core.wire import FOREVER, FROM_HOT, FROM_LOADER, FROM_OWNER, NOT_OWNER, OLD_FLAG, TAGS_FLAG, Answer, News
-from zmcache.errors import ZmcacheError
 from zmcache.peers.batch import Batch
 
 _FROM_OWNER: Final = (FROM_OWNER, FROM_LOADER)
@@ -51,12 +50,21 @@ class Near:
         self._kept: dict[Session, set[str]] = {}
         self._good_until_s = [math.inf]
         self._asked: dict[str, tuple[Batch, Session, int, float]] = {}
+        self._asked_most = _LEAST_PRUNED
         self._told_old = self._lost = self._misses = 0
         # Once owners have been silent for too long nothing is there, whatever this loop has noticed until now.
         self.read: Callable[[str], bytes | None] = self._cache.reader(
             clock, lambda _, default: default, lambda _: None, self._good_until_s
         )
         """The copy of a key. About 0.3 us."""
+
+    def found(self, keys: list[str]) -> dict[str, bytes]:
+        """The copies of these that are here. About 0.2 us a key."""
+        now_s = self._clock()
+        if not len(self._cache) or now_s >= self._good_until_s[0]:
+            return {}
+        values, _ = self._cache.get_many(keys, now_s)
+        return {key: value for key, value in zip(keys, values, strict=True) if type(value) is bytes}
 
     def row(self, key: str) -> Row | None:
         """The same, with its life."""
@@ -84,6 +92,8 @@ class Near:
         if now_s >= self._good_until_s[0]:
             self._look()
         if not self._admission.admits(key, now_s):
+            if self._admission.is_due(now_s):
+                self._learn(now_s)  # or what admits nobody would never hear that it is time to
             return False
         channel = self._route.owner_channel(key)
         session = self._sessions.of(channel)
@@ -91,22 +101,26 @@ class Near:
 
     def asked(self, key: str, batch: Batch) -> None:
         """It is asked for in this batch, and no other's answer is to be kept: it may be of before one's own change."""
+        if len(self._asked) >= self._asked_most:
+            # Of those that were cancelled nobody told us.
+            self._asked = {each: asked for each, asked in self._asked.items() if asked[0].open or asked[0].unanswered}
+            self._asked_most = 2 * len(self._asked) + _LEAST_PRUNED
         session = self._sessions.of(batch.channel)
         self._asked[key] = batch, session, session.life, self._clock()
 
     def offer(self, batch: Batch, answer: Answer) -> None:
         """What came of gets that wanted to keep it."""
-        positions = range(len(batch.keys)) if answer.positions is None else answer.positions
-        foreign = answer.flags & NOT_OWNER
         now_s = self._clock()
-        rows = zip(
-            positions, answer.statuses, answer.values, answer.lives_ms, answer.value_flags or repeat(0), strict=False
-        )
-        for at, status, value, life_ms, flags in rows:
+        foreign = answer.flags & NOT_OWNER
+        places = None if answer.positions is None else {at: place for place, at in enumerate(answer.positions)}
+        for at in batch.kept or ():
+            place = at if places is None else places.get(at, len(answer.statuses))
             key = batch.keys[at]
             asked = self._asked.get(key)
-            if asked is None or asked[0] is not batch:
+            if place >= len(answer.statuses) or asked is None or asked[0] is not batch:
                 continue
+            status, value, life_ms = answer.statuses[place], answer.values[place], answer.lives_ms[place]
+            flags = answer.value_flags[place] if answer.value_flags else 0
             del self._asked[key]
             _, session, life, asked_s = asked
             is_kept = status in _FROM_OWNER and isinstance(value, bytes) and not foreign and not flags & TAGS_FLAG
@@ -118,12 +132,15 @@ class Near:
             # No two copies are ever compared, so the place of the version is free.
             if self._cache.set(key, value, min(ends_s, asked_s + self._ttl_s), now_s, int(asked_s * 1000)):
                 self._keep(session, key)
+        self._learn(now_s)
+
+    def _learn(self, now_s: float) -> None:
         told = self._cache.statistics()
         self._admission.learn(told.entries, told.evictions, told.hits, now_s)
 
     def give_up(self, batch: Batch) -> None:
         """Nothing more comes of it."""
-        for key in batch.keys:
+        for key in [batch.keys[at] for at in batch.kept or ()]:
             if key in self._asked and self._asked[key][0] is batch:
                 del self._asked[key]
 
@@ -203,47 +220,17 @@ class NearSettings(NamedTuple):
     ttl_s: float
 
 
-class Keeping(Asking):
-    """Gets whose answers are kept."""
-
-    def __init__(
-        self, name: str, route: Route, timeout_s: float, on_unreachable: Callable[[], None], near: Near, *, fills: bool
-    ) -> None:
-        super().__init__(name, route, timeout_s, on_unreachable, fills=fills, keeps=True)
-        self._near = near
-
-    def on_answer(self, batch: Batch, answer: Answer) -> None:
-        """See `Consumer`. Kept before who asked goes on, and may change it."""
-        self._near.offer(batch, answer)
-        super().on_answer(batch, answer)
-
-    def on_failure(self, batch: Batch, error: ZmcacheError) -> None:
-        """See `Consumer`. It may be asked again, elsewhere, and of another's answer nothing is kept."""
-        self._near.give_up(batch)
-        super().on_failure(batch, error)
-
-
 class NearGets:
-    """The gets of a group that keeps copies: of popular keys what is answered is kept, of others it is asked as ever."""
+    """The gets of a group that keeps copies: of popular keys what is answered is kept."""
 
     def __init__(
-        self,
-        settings: NearSettings,
-        name: str,
-        route: Route,
-        timeout_s: float,
-        on_unreachable: Callable[[], None],
-        sessions: Sessions,
-        asking: Asking,
-        peeking: Asking,
+        self, settings: NearSettings, name: str, route: Route, sessions: Sessions, asking: Asking, peeking: Asking
     ) -> None:
-        """``asking`` and ``peeking`` are for what is not kept."""
         self.copies = copies = Near(settings.budget_bytes, settings.ttl_s, route, sessions, route.mesh.clock)
         sessions.add(name, copies)
         self._loop = asyncio.get_running_loop()
         self._asking, self._peeking = asking, peeking
-        self._keeping = Keeping(name, route, timeout_s, on_unreachable, copies, fills=False)
-        self._keeping_peeks = Keeping(name, route, timeout_s, on_unreachable, copies, fills=True)
+        asking.keeper = peeking.keeper = copies
 
     def get(self, key: str, timeout: Duration | None) -> asyncio.Future[Row]:
         """See `Raw.get`."""
@@ -252,39 +239,18 @@ class NearGets:
             future: asyncio.Future[Row] = self._loop.create_future()
             future.set_result(row)
             return future
-        return self._ask(key, timeout, self._asking, self._keeping)
+        return self._asking.ask(key, timeout, keep=self._wants(key))
 
     def peek(self, key: str, timeout: Duration | None) -> asyncio.Future[Row]:
         """See `Raw.peek`."""
-        return self._ask(key, timeout, self._peeking, self._keeping_peeks)
+        return self._peeking.ask(key, timeout, keep=self._wants(key))
 
-    def _ask(self, key: str, timeout: Duration | None, plain: Asking, keeping: Asking) -> asyncio.Future[Row]:
-        if keeping.batch_of(key) is not None:
-            return keeping.ask(key, timeout)
+    def ask_many(self, keys: list[str], timeout: Duration | None) -> tuple[list[Bulk], dict[str, asyncio.Future[Row]]]:
+        """See `Asking.ask_many`. Those that are not here: each is counted."""
+        return self._asking.ask_many(keys, timeout, {key for key in keys if self._wants(key)})
+
+    def _wants(self, key: str) -> bool:
         try:
-            wants = self.copies.wants(key)
+            return self.copies.wants(key)
         except (LookupError, TypeError):
-            wants = False  # there is no ring yet, or it is no key: which is to be said where it is asked for
-        if not wants:
-            return plain.ask(key, timeout)
-        future = keeping.ask(key, timeout)
-        batch = keeping.batch_of(key)
-        if batch is not None:
-            self.copies.asked(key, batch)
-        return future
-
-    def forgo(self, key: str) -> None:
-        """See `Raw.forgo`."""
-        self._keeping.forgo(key)
-        self._keeping_peeks.forgo(key)
-
-    def fence(self, key: str) -> None:
-        """One's own change of ``key``."""
-        self._keeping.fence(key)
-        self._keeping_peeks.fence(key)
-        self.copies.forget(key)
-
-    def fence_all(self) -> None:
-        """Tags were invalidated: nobody who asks from now on shares what is under way. Of copies that have them the owners tell."""
-        self._keeping.fence_all()
-        self._keeping_peeks.fence_all()
+            return False  # there is no ring yet, or it is no key: which is to be said where it is asked for

@@ -20,7 +20,7 @@ from typing import Any, Final
 import msgspec
 
 from zmcache.codecs.base import cannot_carry, cannot_read
-from zmcache.core.readers import check_value
+from zmcache.core.fields import check_value
 
 _JSON_KINDS: Final = frozenset({dict, list, tuple, str, int, float, bool})
 _MSGPACK_KINDS: Final = _JSON_KINDS | {bytes, datetime}

@@ -33,13 +33,17 @@ class Admission:
         """Count one request for ``key``, which is not kept; whether it is to be. About 0.4 us."""
         return self._popularity.count(key, now_s) >= self.least
 
+    def is_due(self, now_s: float) -> bool:
+        """Whether a window has gone by since it learned anything."""
+        return now_s - self._looked_s > self._window_s
+
     def learn(self, entries: int, evictions: int, hits: int, now_s: float) -> None:
         """How the store does; ``evictions`` and ``hits`` since it began."""
         gone, found = evictions - self._evictions, hits - self._hits
         if gone > max(8.0, _LOOK_EVERY * entries):
             if found < PAYS * gone:
                 self.least *= _STEP
-        elif now_s - self._looked_s > self._window_s:
+        elif self.is_due(now_s):
             self.least = max(LEAST, self.least / _STEP)
         else:
             return

@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from zmcache.core.messages import FOREVER, MAX_TTL_MS, UNKNOWN, Explained, Header
+from zmcache.core.messages import Explained, Header
+from zmcache.core.numbers import FOREVER, MAX_TTL_MS, UNKNOWN
 from zmcache.core.recall import (
     CLEARED,
     DELETED,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from zmcache.core.messages import ADD, CAS, DELETE, INCR, KEPT, NO_SUCH_KEY, NOT_THERE, SET, TOUCH
+from zmcache.core.numbers import ADD, CAS, DELETE, INCR, KEPT, NO_SUCH_KEY, NOT_THERE, SET, TOUCH
 from zmcache.errors import BackendError, RequestError
 
 _ALWAYS: Final = frozenset({SET, DELETE})

@@ -2,7 +2,6 @@
 
 A reader takes the fields as msgpack unpacked them, the header's already checked, and returns the message. A field that is missing or of the
 wrong type or length raises `IndexError`, `TypeError` or `ValueError`; what its sender can be told as a mistake of its own, a `RequestError`.
-The usual case of each check runs at C speed, over the whole column at once.
 """
 
 from __future__ import annotations
@@ -10,8 +9,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from zmcache.core.fields import check_trace, check_value, keys_at, numbers, numbers_or_none
 from zmcache.core.holding import BUCKETS
 from zmcache.core.messages import (
+    Answer,
+    Cancel,
+    Changes,
+    Delete,
+    Digests,
+    Explained,
+    Figures,
+    Following,
+    Get,
+    Invalidate,
+    Limits,
+    Members,
+    Message,
+    News,
+    Query,
+    Refusal,
+    Set,
+    Word,
+)
+from zmcache.core.numbers import (
     ADD,
     ANSWER,
     CANCEL,
@@ -42,7 +62,6 @@ from zmcache.core.messages import (
     LEASED,
     LEAVE,
     MAX_TEXT,
-    MAX_TRACE,
     MAX_TTL_MS,
     MEMBERS,
     MOMENT,
@@ -62,141 +81,52 @@ from zmcache.core.messages import (
     UNWATCH,
     USED,
     WATCH,
-    Answer,
-    Cancel,
-    Changes,
-    Delete,
-    Digests,
-    Explained,
-    Figures,
-    Following,
-    Get,
-    Invalidate,
-    Limits,
-    Members,
-    Message,
-    News,
-    Query,
-    Refusal,
-    Set,
-    Word,
 )
 from zmcache.core.ring import MAX_WEIGHT
 from zmcache.core.tags import WHOLE_GROUP, check_joined, check_tag
-from zmcache.errors import InvalidKey, InvalidTtl, InvalidValue, ValueTooLarge
+from zmcache.errors import InvalidKey, InvalidTtl
 
 _VALUES: Final = bytes((FROM_OWNER, FROM_HOT, FROM_LOADER))  # beside these statuses stands a value
 # Where a value may be an old one, and an old one may be None.
 _OLD_VALUES: Final = frozenset({STALE, DUE, LEASED})
 
-# What a caller who gave something near to bytes may do.
-_HINTS: Final[dict[type, str]] = {
-    str: "; encode it, or give the group a codec",
-    bytearray: ", which may change later; copy it: bytes(value)",
-    memoryview: ", which may change later; copy it: bytes(value)",
-}
-
-
-def check_key(key: object, limit: int) -> None:
-    """Raise `InvalidKey` unless ``key`` is text of 1 to ``limit`` UTF-8 bytes."""
-    if type(key) is not str:
-        raise InvalidKey(f"a key is text, not {type(key).__name__}")
-    if not key:
-        raise InvalidKey("a key is empty")
-    if len(key) * 4 > limit:
-        try:
-            size = len(key.encode())
-        except UnicodeEncodeError as exc:
-            raise InvalidKey("a key is not valid Unicode text") from exc
-        if size > limit:
-            raise InvalidKey(f"a key of {size} bytes, limit {limit}")
-    elif not key.isascii():
-        try:
-            key.encode()
-        except UnicodeEncodeError as exc:
-            raise InvalidKey("a key is not valid Unicode text") from exc
-
-
-def check_value(value: object, limit: int) -> None:
-    """Raise `InvalidValue` or `ValueTooLarge` unless ``value`` is at most ``limit`` bytes."""
-    if type(value) is not bytes:
-        raise InvalidValue(f"a value is bytes, not {type(value).__name__}{_HINTS.get(type(value), '')}")
-    if len(value) > limit:
-        raise ValueTooLarge(size=len(value), limit=limit)
-
-
-def _check_values(values: list[bytes | str | None], limit: int) -> None:
-    for value in values:
-        if type(value) is bytes:
-            check_value(value, limit)
-
-
-def _keys(fields: list[Any], limits: Limits, at: int = HEADER_FIELDS) -> list[str]:
-    keys = fields[at]
-    if type(keys) is not list:
-        raise TypeError
-    if not 0 < len(keys) <= limits.keys:
-        raise InvalidKey(f"{len(keys)} keys in one message, limit {limits.keys}")
-    # The usual case at C speed: joining proves that all are text, and a short whole proves that each part is short
-    # (in characters; only where all are ASCII are these the bytes that the limit counts).
-    whole = "".join(keys)
-    if len(whole) > limits.key_bytes or not whole.isascii() or "" in keys:
-        for key in keys:
-            if not key or (len(key) * 4 > limits.key_bytes and len(key.encode()) > limits.key_bytes):
-                check_key(key, limits.key_bytes)
-    return keys
-
-
-def _numbers(field: object, count: int) -> list[int]:
-    if type(field) is not list or len(field) != count or not set(map(type, field)) <= {int}:
-        raise TypeError
-    return field
-
-
-def _maybe_numbers(fields: list[Any], at: int, count: int) -> list[int] | None:
-    field = fields[at] if at < len(fields) else None
-    return None if field is None else _numbers(field, count)
-
-
-def _trace(fields: list[Any], at: int) -> None:
-    trace = fields[at] if at < len(fields) else None
-    if trace is not None and (type(trace) is not str or len(trace) > MAX_TRACE):
-        raise TypeError
-
 
 def _read_get(fields: list[Any], limits: Limits) -> Get:
-    _keys(fields, limits)
-    _trace(fields, HEADER_FIELDS + 1)
-    return Get(*fields[: HEADER_FIELDS + 2])
+    keys = keys_at(fields, limits)
+    check_trace(fields, HEADER_FIELDS + 1)
+    kept = fields[HEADER_FIELDS + 2] if len(fields) > HEADER_FIELDS + 2 else None
+    if kept is not None and (len(kept) > len(keys) or not 0 <= min(numbers(kept, len(kept))) <= max(kept) < len(keys)):
+        raise ValueError
+    return Get(*fields[: HEADER_FIELDS + 3])
 
 
 def _read_delete(fields: list[Any], limits: Limits) -> Delete:
-    _keys(fields, limits)
+    keys_at(fields, limits)
     return Delete(*fields[: HEADER_FIELDS + 1])
 
 
 def _read_set(fields: list[Any], limits: Limits) -> Set:
-    count = len(_keys(fields, limits))
+    count = len(keys_at(fields, limits))
     values, ttls = fields[9], fields[10]
     if type(values) is not list or len(values) != count:
         raise TypeError
     for value in values:
         check_value(value, limits.value_bytes)
     _ttls(ttls, count)
-    _maybe_numbers(fields, 11, count)
-    _maybe_numbers(fields, 12, count)
+    numbers_or_none(fields, 11, count)
+    numbers_or_none(fields, 12, count)
     _tags(fields, 13, count)
     return Set(*fields[: HEADER_FIELDS + 6])
 
 
 def _ttls(field: object, count: int) -> None:
-    for ttl in _numbers(field, count):
+    for ttl in numbers(field, count):
         if not FOREVER <= ttl <= MAX_TTL_MS:
             raise InvalidTtl(f"an expiry of {ttl} ms")
 
 
 def _read_changes(fields: list[Any], limits: Limits) -> Changes:
-    count = len(_keys(fields, limits))
+    count = len(keys_at(fields, limits))
     values, ttls, tokens = fields[9:12]
     if type(values) is not list or len(values) != count:
         raise TypeError
@@ -208,10 +138,10 @@ def _read_changes(fields: list[Any], limits: Limits) -> Changes:
     for at in (12, 13, 14):
         if at < len(fields) and fields[at] is not None:
             _ttls(fields[at], count)
-    _trace(fields, 15)
+    check_trace(fields, 15)
     if len(fields) > 16 and fields[16] is not None:
         _ttls(fields[16], count)
-    _maybe_numbers(fields, 17, count)
+    numbers_or_none(fields, 17, count)
     _tags(fields, 18, count)
     if len(fields) > 19 and fields[19] is not None:
         _tokens(fields[19], count)
@@ -225,7 +155,7 @@ def _tags(fields: list[Any], at: int, count: int) -> None:
 
 
 def _tokens(field: object, count: int) -> None:
-    if not 0 <= min(_numbers(field, count)) <= max(_numbers(field, count)) < 1 << 64:
+    if not 0 <= min(numbers(field, count)) <= max(numbers(field, count)) < 1 << 64:
         raise ValueError
 
 
@@ -269,7 +199,7 @@ def _read_following(fields: list[Any], limits: Limits) -> Following:
 
 def _read_news(fields: list[Any], limits: Limits) -> News:
     _tokens(fields[8:10], 2)
-    count = len(_keys(fields, limits, 10)) if fields[10] else 0
+    count = len(keys_at(fields, limits, 10)) if fields[10] else 0
     values, lives, versions, flags, skipped = fields[11:16]
     for value in values:
         if value is not None:
@@ -311,11 +241,11 @@ def _read_answer(fields: list[Any], limits: Limits) -> Answer:
     if not 0 < count <= max(limits.keys, BUCKETS) or len(values) != count:
         raise ValueError
     if positions is not None:
-        if not 0 <= min(_numbers(positions, count)) <= max(positions) < limits.keys:
+        if not 0 <= min(numbers(positions, count)) <= max(positions) < limits.keys:
             raise ValueError
         if len(set(positions)) != count:
             raise ValueError
-    if _numbers(lives, count).count(FOREVER) < count and min(lives) < FOREVER:
+    if numbers(lives, count).count(FOREVER) < count and min(lives) < FOREVER:
         raise ValueError
     # Where all are values, as usual, this was all there is to check.
     if statuses.translate(None, _VALUES) or set(map(type, values)) != {bytes}:
@@ -328,7 +258,7 @@ def _read_answer(fields: list[Any], limits: Limits) -> Answer:
                 expected = (str,) if status >= FIRST_ERROR else (type(None),)
             if type(value) not in expected:
                 raise TypeError
-    _maybe_numbers(fields, 12, count)
+    numbers_or_none(fields, 12, count)
     if len(fields) > 13 and fields[13] is not None:
         _tokens(fields[13], count)
     return Answer(*fields[: HEADER_FIELDS + 6])
@@ -365,7 +295,7 @@ def _read_figures(fields: list[Any], limits: Limits) -> Figures:
 
 
 def _read_explain(fields: list[Any], limits: Limits) -> Delete:
-    if len(_keys(fields, limits)) != 1:
+    if len(keys_at(fields, limits)) != 1:
         raise InvalidKey("one key is explained at a time")
     return Delete(*fields[: HEADER_FIELDS + 1])
 
@@ -374,11 +304,11 @@ def _read_explained(fields: list[Any], limits: Limits) -> Explained:
     columns, scalars = fields[8:14], fields[14:17]
     count = len(columns[0])
     for column in columns:
-        if any(cell < UNKNOWN for cell in _numbers(column, count)):
+        if any(cell < UNKNOWN for cell in numbers(column, count)):
             raise ValueError
     if count:
         _tokens(fields[12], count)
-    if min(_numbers(scalars, 3)) < UNKNOWN:
+    if min(numbers(scalars, 3)) < UNKNOWN:
         raise ValueError
     return Explained(*fields[: HEADER_FIELDS + 9])
 

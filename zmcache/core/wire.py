@@ -5,7 +5,7 @@ value. The array is a fixed header, then one level of parallel arrays of scalars
 in each is checked by `zmcache.core.readers`; both are to be had from here.
 
     header   version, kind, request_id, deadline_ms, revision, digest, flags, group
-    GET      keys, trace
+    GET      keys, trace, kept
     SET      keys, values, ttls_ms, value_flags, versions, tags
     DELETE   keys
     ADD, TOUCH, INCR, CAS, GETS, FILL, PUT, RELEASE, COPY, OFFER
@@ -45,8 +45,36 @@ from typing import Any, Final
 import msgpack
 import xxhash
 
+from zmcache.core.fields import check_key, check_value, check_values
 from zmcache.core.holding import BUCKETS
 from zmcache.core.messages import (
+    Answer,
+    BadFrame,
+    Cancel,
+    Change,
+    Changes,
+    Delete,
+    Digests,
+    Explained,
+    Figures,
+    Following,
+    Get,
+    Header,
+    Invalidate,
+    Limits,
+    Members,
+    Message,
+    News,
+    Query,
+    Refusal,
+    Reply,
+    Request,
+    Set,
+    Word,
+    header,
+    room_for_value,
+)
+from zmcache.core.numbers import (
     ADD,
     ALL_KEYS,
     ANEW,
@@ -123,33 +151,8 @@ from zmcache.core.messages import (
     USED,
     VERSION,
     WATCH,
-    Answer,
-    BadFrame,
-    Cancel,
-    Change,
-    Changes,
-    Delete,
-    Digests,
-    Explained,
-    Figures,
-    Following,
-    Get,
-    Header,
-    Invalidate,
-    Limits,
-    Members,
-    Message,
-    News,
-    Query,
-    Refusal,
-    Reply,
-    Request,
-    Set,
-    Word,
-    header,
-    room_for_value,
 )
-from zmcache.core.readers import READERS, check_key, check_value
+from zmcache.core.readers import READERS
 from zmcache.errors import RequestError
 
 __all__ = [
@@ -324,7 +327,7 @@ def decode(frame: bytes, limits: Limits) -> Message:
         message = reader(fields, limits)
         # Values of a SET are measured by its reader; those of an answer only where one could be too large at all.
         if kind == ANSWER and len(frame) > limits.value_bytes:
-            _check_values(fields[10], limits.value_bytes)
+            check_values(fields[10], limits.value_bytes)
         return message
     except (IndexError, TypeError, ValueError) as exc:
         raise BadFrame(f"kind {kind} with fields missing or of the wrong type", request_id=request_id) from exc
@@ -345,12 +348,6 @@ def _refusing_nests() -> dict[str, Callable[[Any], object]]:
         raise ValueError("a map")
 
     return {"list_hook": count_list, "object_hook": refuse_map}
-
-
-def _check_values(values: list[bytes | str | None], limit: int) -> None:
-    for value in values:
-        if type(value) is bytes:
-            check_value(value, limit)
 
 
 def _show(value: object) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from zmcache.core import wire
-from zmcache.core.messages import MAX_ROWS
+from zmcache.core.numbers import MAX_ROWS
 from zmcache.core.ring import Epoch, Ring
 from zmcache.errors import MeshError
 

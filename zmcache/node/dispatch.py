@@ -302,7 +302,7 @@ class Dispatcher:
         keys = get.keys
         if get.flags & wire.KEEPS:
             # Before it is read: nothing that changes from now on goes untold.
-            self._followers.keep(peer, group, keys)
+            self._followers.keep(peer, group, keys if get.kept is None else [keys[at] for at in get.kept])
         values, expiries, from_hot = group.get_local(keys, now_s)
         if from_hot or not all_plain(values):
             self._get_mixed(peer, get, group, values, expiries, from_hot)
@@ -327,7 +327,7 @@ class Dispatcher:
             if held is not None:
                 known = group.found(get.keys[at], held, expiries[at], now_s, hot=at in hot, fills=fills)
             if known is not None:
-                if get.flags & wire.KEEPS and known.has_tags:
+                if known.has_tags and get.flags & wire.KEEPS and (get.kept is None or at in get.kept):
                     # Whoever asks to be told is told when these are invalidated, too, and may keep it.
                     known = known._replace(has_tags=False)
                 found.append((at, known))

@@ -35,8 +35,8 @@ class Batch:
     """Requests of one kind for one group to one peer. ``sinks`` are the consumer's own, one a key; None once filled."""
 
     __slots__ = (
-        "_full_at", "attempt", "bucket", "bytes", "changes", "channel", "consumer", "deadline_s", "flags", "group", "has_tags", "in_flight", "keys",
-        "kind", "looked", "open", "opened_s", "request_id", "sent", "served", "sinks", "trace", "unanswered",
+        "_full_at", "attempt", "bucket", "bytes", "changes", "channel", "consumer", "deadline_s", "flags", "group", "has_tags", "in_flight", "kept",
+        "keys", "kind", "looked", "open", "opened_s", "request_id", "sent", "served", "sinks", "trace", "unanswered",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +64,8 @@ class Batch:
         self.keys: list[str] = []
         self.sinks: list[Any] = []
         self.changes: list[wire.Change] = []
+        self.kept: list[int] | None = None
+        """The positions of which the asker keeps copies: the peer is to tell when they are old. None: there are none."""
         self.trace: str | None = None
         """The traceparent of all that is in it."""
         self.bucket = 0
@@ -90,6 +92,12 @@ class Batch:
         if len(self.keys) >= self._full_at:
             self.open = False
             self.channel.flush()
+
+    def keep_next(self) -> None:
+        """A copy of the next one is kept."""
+        if self.kept is None:
+            self.kept = []
+        self.kept.append(len(self.keys))
 
     def fill_up(self, keys: list[str], deadline_s: float) -> None:
         """GETs of these keys and no others: as many as a message may hold, sent at once, so that the peer works on them while this turn goes
@@ -179,11 +187,11 @@ class Batch:
             self.request_id,
             epoch,
             deadline_ms=remaining_ms(self.deadline_s, now_s),
-            flags=self.flags,
+            flags=self.flags | wire.KEEPS if self.kept else self.flags,
             group=self.group,
         )
         if self.kind == wire.GET:
-            return wire.encode(wire.Get(*header, self.keys, self.trace))
+            return wire.encode(wire.Get(*header, self.keys, self.trace, self.kept or None))
         if self.kind == wire.DELETE:
             return wire.encode(wire.Delete(*header, self.keys))
         changes = self.changes

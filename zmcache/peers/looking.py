@@ -6,7 +6,7 @@ may be longer than its caller does; and until the peer is known to be slow, nobo
 other fills nothing any more, and the peer is told that it need not answer. A look is a get of one who fills (FILLS) and no PEEK, which a node
 that is cut off answers too, with what was replaced long ago.
 
-Only gets, of groups of which there are copies. Not of who keeps copies (KEEPS): nobody would tell it when a look's answer is no longer true.
+Only gets, of groups of which there are copies. Of what was looked for no copy is kept: nobody would tell when the look's answer is no longer true.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from zmcache.core.wire import ANSWER, FILLS, FORWARDED, FROM_LOADER, GET, IS_NONE, KEEPS, PEEK, Answer, header
+from zmcache.core.wire import ANSWER, FILLS, FORWARDED, FROM_LOADER, GET, IS_NONE, PEEK, Answer, header
 from zmcache.errors import ZmcacheError
 from zmcache.peers.batch import Batch
 from zmcache.peers.channel import LATE_S, Channel
@@ -52,7 +52,7 @@ def look_elsewhere(slow: Channel, now_s: float, other_holder: Callable[[str, str
     """Twice a beat, for a peer that is late. ``other_holder``: of this group's key, but for that peer; None: there is none in reach that is quick."""
     left = _KEYS_MOST
     for batch in slow.unanswered_gets():
-        if batch.flags & (PEEK | KEEPS) or now_s - batch.opened_s < LATE_S:
+        if batch.flags & PEEK or now_s - batch.opened_s < LATE_S:
             continue
         looks: dict[Channel, Batch] = {}
         for at in [at for at in batch.open_positions() if at not in batch.looked][:left]:
@@ -62,6 +62,8 @@ def look_elsewhere(slow: Channel, now_s: float, other_holder: Callable[[str, str
             if channel is None:
                 continue
             batch.looked.add(at)
+            if batch.kept and at in batch.kept:
+                batch.kept.remove(at)
             look = looks.get(channel)
             if look is None or not look.open:
                 look = looks[channel] = channel.open_batch(_Look(batch), GET, batch.group, flags=FORWARDED | FILLS)
