@@ -73,6 +73,7 @@ def test_once_it_can_ask_those_it_could_not_reach_they_give_it_what_it_lacks() -
         assert not b.would_know(key, 2)
         cluster.registry.views.clear()
         cluster.registry.put(cluster.registry.members["c"]._replace(state=LEAVING))
+        await cluster.settled()
         for name in "ac":
             cluster.network.resume(endpoint(name))
         await eventually(lambda: b.known_ring is b.ring, within_s=10)
@@ -96,5 +97,23 @@ def test_of_those_who_are_gone_for_good_no_word_is_waited_for() -> None:
         async with cluster.client("b", route="any") as client:
             assert await client.group("items").get(key) is None
         assert b.would_know(key, 2)
+
+    mesh_test(test, "a", "b", "c", "d", loads=False, copies=2, acks=2)
+
+
+def test_who_has_an_older_ring_than_the_one_who_asks_gives_its_word_when_it_has_that_ring_too() -> None:
+    async def test(cluster: Cluster) -> None:
+        key = key_held_by_c_and_a_and_then_b(cluster)
+        await cluster.group("a").set(key, b"v")
+        node, b = cluster.nodes["b"], mesh_of(cluster, "b")
+        late = cluster.registry.watchers.pop("a")
+        cluster.registry.put(cluster.registry.members["c"]._replace(state=LEAVING))
+        # All others have told b that it has what they have for it; what it is to be given now a has to send.
+        await eventually(lambda: node._doubt is not None and node._doubt._unheard == {"a"})
+        assert b.known_ring is not b.ring
+        cluster.registry.watchers["a"] = late
+        late.deliver()
+        await eventually(lambda: b.known_ring is b.ring)
+        assert node.group("items").get_nowait(key) == b"v"
 
     mesh_test(test, "a", "b", "c", "d", loads=False, copies=2, acks=2)
