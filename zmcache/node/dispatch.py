@@ -19,6 +19,7 @@ from typing import Final, Protocol, TypeAlias
 from zmcache.core import wire
 from zmcache.core.explained import explained
 from zmcache.core.marks import Held, all_plain
+from zmcache.core.ring import Epoch
 from zmcache.core.tags import WHOLE_GROUP
 from zmcache.deadlines import Deadlines
 from zmcache.errors import Busy, PeerUnavailable, ProtocolError, RequestError, UnknownGroup, ZmcacheError
@@ -76,8 +77,8 @@ class Desk(tagrequests.Desk, Protocol):
     def figures_frame(self, request_id: int) -> bytes:
         """The answer to STATS, encoded."""
 
-    def on_doubt(self, peer: str, number: int, revision: int) -> None:
-        """A node was away, or has a ring of that revision that moved: it is to be handed over what it lacks, and told by that number."""
+    def on_doubt(self, peer: str, number: int, epoch: Epoch) -> None:
+        """A node, whose ring is of that epoch, was away or is to hold more: it is to be handed over what it lacks, and told by that number."""
 
     def on_handed(self, peer: str, number: int) -> None:
         """A node has handed over to this one all that it had for it, as the doubt of that number asked."""
@@ -179,7 +180,7 @@ class Dispatcher:
     def _of_nodes(self, peer: bytes, request: wire.Message) -> None:
         if isinstance(request, wire.Word):
             if request.kind == wire.DOUBT:
-                self._desk.on_doubt(request.group, request.number, request.revision)
+                self._desk.on_doubt(request.group, request.number, Epoch(request.revision, request.digest))
             else:
                 self._desk.on_handed(request.group, request.number)
         elif not self._desk.leave(anew=bool(request.flags & wire.ANEW)):

@@ -27,7 +27,7 @@ from typing import Final
 
 from zmcache.core import wire
 from zmcache.core.holding import Holding, hash_key
-from zmcache.core.ring import JOINING, LEAVING, Ring
+from zmcache.core.ring import JOINING, LEAVING, Epoch, Ring
 from zmcache.node.comparing import Comparing
 from zmcache.node.sending import Sending
 from zmcache.node.walking import Handed, walk
@@ -62,9 +62,8 @@ class Handover:
         self._settled = self._handed_for = self._settled_in_use = Ring.EMPTY
         # Peers that are to be compared with, and the number by which they are to be told (0: that of who joins; None: they are not).
         self._pairs: dict[str, int | None] = {}
-        self._ahead: dict[
-            str, tuple[int, int]
-        ] = {}  # those that asked by a newer ring: the number, and the ring's revision
+        # Those that asked by a newer ring: the number, and the ring's epoch.
+        self._ahead: dict[str, tuple[int, Epoch]] = {}
         self._owed: dict[str, int] = {}  # those that are to be told, and could not be compared with yet
         self._tries: dict[str, int] = {}
         self._again: dict[str, asyncio.TimerHandle] = {}
@@ -85,19 +84,23 @@ class Handover:
 
     def on_ring(self) -> None:
         """The mesh has adopted another ring, or other members."""
-        revision = self._mesh.ring.epoch.revision
-        for peer in [peer for peer, (_, theirs) in self._ahead.items() if theirs <= revision]:
+        for peer in [peer for peer, (_, epoch) in self._ahead.items() if not self._is_behind(epoch)]:
             self._answer(peer)
         self._wake()
 
-    def on_doubt(self, peer: str, number: int, revision: int) -> None:
-        """A peer doubts what it holds; it is told by that number, once this node has as new a ring as it has, or should have."""
-        if revision <= self._mesh.ring.epoch.revision or len(self._ahead) >= _OWED_MOST:
+    def on_doubt(self, peer: str, number: int, epoch: Epoch) -> None:
+        """A peer with a ring of that epoch doubts what it holds; it is told by that number, once this node has that ring, too, or should have."""
+        if not self._is_behind(epoch) or len(self._ahead) >= _OWED_MOST:
             self.on_peer_back(peer, tell=number)
         else:
-            # What it is to be given by that ring would not be told from here yet.
-            self._ahead[peer] = number, revision
+            # What it is to be given by that ring would not be sent from here yet.
+            self._ahead[peer] = number, epoch
             self._loop.call_later(_RINGS_AGREE_S, self._answer, peer)
+
+    def _is_behind(self, theirs: Epoch) -> bool:
+        # One may have counted further than the other, and have the same members.
+        mine = self._mesh.ring.epoch
+        return theirs.revision > mine.revision and theirs.digest != mine.digest
 
     def _answer(self, peer: str) -> None:
         asked = self._ahead.pop(peer, None)

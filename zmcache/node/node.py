@@ -485,10 +485,10 @@ class Node:
         """The answer to STATS, encoded."""
         return figures_frame(request_id, self.epoch, self.member.node_id, self._figures(), self.config.limits)
 
-    def on_doubt(self, peer: str, number: int, revision: int) -> None:
+    def on_doubt(self, peer: str, number: int, epoch: Epoch) -> None:
         """See `zmcache.node.dispatch.Desk`."""
         if self._handover is not None:
-            self._handover.on_doubt(peer, number, revision)
+            self._handover.on_doubt(peer, number, epoch)
 
     def on_handed(self, peer: str, number: int) -> None:
         """A node has handed over to this one."""
