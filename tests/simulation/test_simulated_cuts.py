@@ -41,6 +41,13 @@ def test_what_the_fault_suite_saw_is_mended() -> None:
     assert (ended.violations, ended.errors) == ([], [])
 
 
+@pytest.mark.parametrize("seed", [464])
+def test_what_a_seed_once_found_is_mended(seed: int) -> None:
+    """464: who was to hold a key only until somebody had joined was told that it had been given all, and took itself for one who holds it."""
+    ended = run_cut(seed)
+    assert (ended.violations, ended.errors) == ([], [])
+
+
 def _holds(real: Any, mesh: Mesh, key: str, copies: int) -> bool:
     return mesh.reaches_holder(key, copies)
 

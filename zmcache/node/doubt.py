@@ -53,7 +53,8 @@ class Doubt:
         self._joins, self._has_begun = not ask, True
         self._number += not again
         if not again:
-            self._ring, self._unheard = self._mesh.ring, set(self._serving())
+            # All hand over by the ring of who joins: who is to hold a key only until that one serves is given nothing.
+            self._ring, self._unheard = self._mesh.next_ring, set(self._serving())
         if not ask:
             # Who serves may have seen this node in its ring, and have been done, before this node has one itself.
             self._unheard -= self._early

@@ -548,7 +548,10 @@ class Node:
         self._followed_by = ring
         if self._handover is not None:
             self._handover.on_ring()
-        if moved and not is_first and self._mesh is not None and self._mesh.copies:
+        mesh = self._mesh
+        # Who was to join may be gone again: what was handed over for its sake goes back.
+        is_unknown = mesh is not None and mesh.next_ring is ring and mesh.known_ring is not ring
+        if (moved or is_unknown) and not is_first and mesh is not None and mesh.copies:
             # Who holds what this node is to hold from now on may need longer to hand it over than former owners are asked for.
             self._begin_doubt()
 

@@ -86,15 +86,9 @@ class Mesh:
         gone = [channel for channel in self._channels.values() if wanted.get(channel.name) != channel.endpoint]
         for channel in gone:
             del self._channels[channel.name]
-        moves = not ring.places_as(self.ring)
-        if moves:
+        if not ring.places_as(self.ring):
             self.former_ring, self.adopted_s = self.ring, self.clock()
-        if (
-            not self.known_ring
-            or self._self_id is None
-            or not self.copies
-            or (not moves and self.known_ring is self.ring)
-        ):
+        if not self.known_ring or self._self_id is None or not self.copies or self.known_ring.places_as(ring):
             self.known_ring = ring
         self.ring, self.next_ring = ring, next_ring or ring
         self.by_index = [self._channels.get(member.node_id) for member in ring.members]
