@@ -207,7 +207,7 @@ def test_a_request_that_breaks_a_rule_is_refused_by_its_id_and_the_next_one_is_s
 
 def test_a_newer_minor_version_with_more_fields_is_served() -> None:
     async def test(cluster: Cluster, line: Wire) -> None:
-        answer = await line.ask(wire.GET, ["k"], None, "something new", version=wire.VERSION + 3)
+        answer = await line.ask(wire.GET, ["k"], None, None, "something new", version=wire.VERSION + 3)
         assert answer.values == [value_of("k")]
 
     wire_test(test)

@@ -29,7 +29,9 @@ class Found(NamedTuple):
     """What some histories came to."""
 
     histories: int
-    operations: int
+    disturbances: int
+    calm: int
+    """How many of the histories were calm at some time."""
     outcomes: Counter[str]
     reports: list[str]
 
@@ -38,14 +40,17 @@ def search(first: int, histories: int) -> Found:
     """The histories of these seeds, one after the other."""
     outcomes: Counter[str] = Counter()
     reports: list[str] = []
+    disturbances = calm = 0
     for seed in range(first, first + histories):
         outcome = run_seed(seed)
+        disturbances += len(outcome.history.disturbances)
+        calm += bool(outcome.history.calm)
         outcomes.update(operation.outcome for operation in outcome.history.operations)
         if outcome.violations:
             reports.append(report(outcome))
         if seed % 20 == 0:
             gc.collect()
-    return Found(histories, sum(outcomes.values()), outcomes, reports)
+    return Found(histories, disturbances, calm, outcomes, reports)
 
 
 def report(outcome: Outcome) -> str:
@@ -59,18 +64,22 @@ def report(outcome: Outcome) -> str:
 def _search(first: int, histories: int, jobs: int) -> int:
     began_s = time.monotonic()
     parts = [(at, min(_AT_ONCE, first + histories - at)) for at in range(first, first + histories, _AT_ONCE)]
-    done = bad = operations = 0
+    done = bad = disturbances = calm = 0
     outcomes: Counter[str] = Counter()
     for found in _each(parts, jobs):
         done += found.histories
-        operations += found.operations
+        disturbances += found.disturbances
+        calm += found.calm
         outcomes += found.outcomes
         bad += len(found.reports)
         for text in found.reports:
             print(text, flush=True)
     took_s = time.monotonic() - began_s
     told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
-    print(f"{done} histories, {operations} calls ({told}) in {took_s:.1f} s: {bad} of them break a promise")
+    print(
+        f"{done} histories, {outcomes.total()} calls ({told}), {disturbances} disturbances, {calm} calm at times, in {took_s:.1f} s"
+    )
+    print(f"{bad} of them break a promise")
     return int(bad > 0)
 
 
@@ -108,6 +117,7 @@ def main() -> int:
     if os.environ.get("PYTHONHASHSEED") != "0":
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"PYTHONHASHSEED": "0"})
     gc.disable()
+    gc.freeze()  # what was imported stays
     if options.seed is not None:
         return _replay(options.seed, log=options.log, shrink=options.shrink)
     return _search(options.first, options.histories, options.jobs)

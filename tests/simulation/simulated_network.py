@@ -55,6 +55,7 @@ class Network:
 
     def __init__(self, world: World, random: Random, *, delay_s: float = 0.0005, queued_bytes: int = 8 << 20) -> None:
         self.world, self.random, self.delay_s, self.queued_bytes = world, random, delay_s, queued_bytes
+        self._draw = random.random
         self.listeners: dict[str, AnsweringEnd] = {}
         self.links: dict[Link, None] = {}
         self._cut: dict[tuple[str, str], float] = {}
@@ -109,10 +110,11 @@ class Network:
     # -- for links and connections -----------------------------------------------------------------------------------
 
     def delay(self, source: str, target: str) -> float:
-        return self.delay_s * (0.5 + self.random.random()) + self._slow.get((source, target), 0.0)
+        delay_s = self.delay_s * (0.5 + self._draw())
+        return delay_s + self._slow.get((source, target), 0.0) if self._slow else delay_s
 
     def is_cut(self, source: str, target: str) -> bool:
-        return (source, target) in self._cut
+        return bool(self._cut) and (source, target) in self._cut
 
     def next_number(self) -> int:
         self._numbers += 1
@@ -173,7 +175,9 @@ class Lane:
 
     def _plan(self) -> None:
         world = self.network.world
-        self.last_s = max(self.last_s, world.now + self.network.delay(self.source, self.target.name))
+        arrives_s = world.now + self.network.delay(self.source, self.target.name)
+        if arrives_s > self.last_s:
+            self.last_s = arrives_s
         world.at(self.last_s, self._arrive, self._try)
 
     def _arrive(self, attempt: int) -> None:

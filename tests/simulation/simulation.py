@@ -10,6 +10,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from hashlib import sha256
 from typing import Final, NamedTuple
 from unittest.mock import patch
@@ -243,9 +244,11 @@ def _small_ring(
     """`Ring.build` with 32 points a node, placed once for each membership: what is searched for does not depend on how even the shares are."""
     key = frozenset(members)
     known = _rings.get(key)
-    ring = _real_build(sorted(key), revision, points=32, previous=known)
     if known is None:
-        _rings[key] = ring
+        known = _rings[key] = _real_build(sorted(key), revision, points=32)
+    # Built anew it would be the same, but for its revision. Each that asks has one of its own, as a process has.
+    ring = copy(known)
+    ring.epoch = ring.epoch._replace(revision=revision)
     return ring
 
 

@@ -26,8 +26,9 @@ from zmcache.deadlines import Deadlines
 from zmcache.group import LocalGroup
 from zmcache.node.sending import Sending
 
-HISTORIES = 1000
-_A_PART = 100
+# Fewer where something else is looked for: see `make coverage`.
+HISTORIES = int(os.environ.get("SIMULATED_HISTORIES", "1000"))
+_A_PART = min(100, HISTORIES)
 _SIMULATE = Path(__file__).with_name("simulate.py")
 
 
@@ -49,6 +50,15 @@ def test_a_history_of_200_events_keeps_every_promise(first: int) -> None:
     run = simulate("--first", str(first), "--histories", str(_A_PART), "--jobs", "1")
     assert run.returncode == 0, run.stdout + run.stderr
     assert f"{_A_PART} histories" in run.stdout
+    _assert_a_share_of_calm_and_of_trouble(run.stdout)
+
+
+def _assert_a_share_of_calm_and_of_trouble(told: str) -> None:
+    counts = {what: int(count) for count, what in re.findall(r"(\d+) (\w+)", told)}
+    assert counts["value"] > counts["calls"] / 4
+    assert counts["failed"] > counts["calls"] / 200
+    assert counts["disturbances"] > _A_PART * 5
+    assert counts["calm"] == _A_PART
 
 
 def test_a_plan_is_200_events_of_many_kinds_drawn_from_its_seed() -> None:
@@ -69,15 +79,6 @@ def test_a_seed_gives_the_same_history_event_for_event(seed: int) -> None:
 def test_a_seed_gives_the_same_history_in_another_process() -> None:
     digests = [re.findall(r"digest (\w+)", simulate("--seed", "15").stdout) for _ in range(2)]
     assert digests[0] == digests[1] != []
-
-
-def test_histories_have_their_share_of_calm_and_of_trouble() -> None:
-    outcomes = [run_seed(seed) for seed in range(30)]
-    ends = [operation.outcome for outcome in outcomes for operation in outcome.history.operations]
-    assert ends.count("value") > len(ends) / 4
-    assert ends.count("failed") > len(ends) / 200
-    assert sum(len(outcome.history.disturbances) for outcome in outcomes) > 30 * 5
-    assert all(outcome.history.calm for outcome in outcomes)
 
 
 # -- what was found, and is mended -------------------------------------------------------------------------------------

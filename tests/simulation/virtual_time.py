@@ -24,11 +24,14 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-TICK_S: Final = 2.0**-20
+_TICKS: Final = 1 << 20  # a second
+TICK_S: Final = 1 / _TICKS
 # Handles that run while the time stands still. A turn of a busy node takes dozens; who needs so many waits for something by asking again and again.
-_MOST_AT_ONCE: Final = 200_000
+_AT_ONCE: Final = range(200_000)
 
-_set_running = events._set_running_loop
+# All of a history passes here, so that it counts how soon these are found.
+_set_running, _copy_context = events._set_running_loop, contextvars.copy_context
+_push, _pop, _ceil = heapq.heappush, heapq.heappop, math.ceil
 
 
 class TimeStandsStill(RuntimeError):
@@ -73,6 +76,7 @@ class World:
         self.now = 0.0
         self.running: ProcessLoop | None = None  # whose code ran last
         self._ready: deque[Handle] = deque()
+        self.plan_now: Final = self._ready.append
         self._later: list[tuple[float, int, Handle]] = []
         self._count = 0
         self._loops: list[ProcessLoop] = []
@@ -88,11 +92,8 @@ class World:
         return self.at(self.now + pause_s, callback, *args)
 
     def plan(self, when_s: float, handle: Handle) -> None:
-        self._count += 1
-        heapq.heappush(self._later, (math.ceil(when_s / TICK_S) * TICK_S, self._count, handle))
-
-    def plan_now(self, handle: Handle) -> None:
-        self._ready.append(handle)
+        self._count = count = self._count + 1
+        _push(self._later, (_ceil(when_s * _TICKS) * TICK_S, count, handle))
 
     def run(self, until_s: float, ended: Callable[[], bool] = lambda: False) -> None:
         """Go on to that time, or to the first moment after which ``ended()`` is true. Raises `TimeStandsStill`."""
@@ -103,33 +104,29 @@ class World:
             _set_running(None)
 
     def _run(self, until_s: float, ended: Callable[[], bool]) -> None:
-        ready, later = self._ready, self._later
+        ready, later, now = self._ready, self._later, self.now
+        next_ready = ready.popleft
         while True:
-            at_once = 0
-            while ready:
-                self._do(ready.popleft())
-                at_once += 1
-                if at_once > _MOST_AT_ONCE:
-                    raise TimeStandsStill(
-                        f"at {self.now:.6f}: {ready[0].callback if ready else 'nothing'} again and again"
-                    )
+            for _ in _AT_ONCE:
+                if not ready:
+                    break
+                handle = next_ready()
+                if not handle.gone:
+                    if handle.loop is None:
+                        handle.callback(*handle.args)
+                    else:
+                        handle.loop.do(handle)
+            else:
+                raise TimeStandsStill(f"at {now:.6f}: {ready[0].callback if ready else 'nothing'} again and again")
             if ended():
                 return
             if not later or later[0][0] > until_s:
-                self.now = max(self.now, until_s)
+                self.now = max(now, until_s)
                 return
-            self.now = max(self.now, later[0][0])
-            while later and later[0][0] <= self.now:
-                ready.append(heapq.heappop(later)[2])
-
-    def _do(self, handle: Handle) -> None:
-        if handle.gone:
-            return
-        loop = handle.loop
-        if loop is None:
-            handle.callback(*handle.args)
-        else:
-            loop.do(handle)
+            if later[0][0] > now:
+                self.now = now = later[0][0]
+            while later and later[0][0] <= now:
+                ready.append(_pop(later)[2])
 
     def add(self, loop: ProcessLoop) -> None:
         self._loops.append(loop)
@@ -155,6 +152,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         self._thread_s = thread_s
         self._held: list[Handle] = []
         self._context = contextvars.Context()
+        self._plan_now = world.plan_now
         world.add(self)
 
     # -- what happens to the process -------------------------------------------------------------------------------
@@ -169,7 +167,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
             self._stood_s += self.world.now - self.stopped_s
         held, self._held = self._held, []
         for handle in held:
-            self.world.plan_now(handle)
+            self._plan_now(handle)
 
     @property
     def stood_s(self) -> float:
@@ -197,8 +195,9 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         if self.stopped:
             self._held.append(handle)
             return
-        if self.world.running is not self:
-            self.world.running = self
+        world = self.world
+        if world.running is not self:
+            world.running = self
             _set_running(self)
         try:
             handle.context.run(handle.callback, *handle.args)  # type: ignore[union-attr]
@@ -213,8 +212,8 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     def call_soon(
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> Handle:  # type: ignore[override]
-        handle = Handle(self, callback, args, contextvars.copy_context() if context is None else context, 0.0)
-        self.world.plan_now(handle)
+        handle = Handle(self, callback, args, _copy_context() if context is None else context, 0.0)
+        self._plan_now(handle)
         return handle
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]
@@ -222,12 +221,12 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     def call_later(
         self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> Handle:  # type: ignore[override]
-        return self.call_at(self.time() + delay, callback, *args, context=context)
+        return self.call_at(self.world.now - self.began_s + delay, callback, *args, context=context)
 
     def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> Handle:  # type: ignore[override]
-        handle = Handle(self, callback, args, contextvars.copy_context() if context is None else context, when)
+        handle = Handle(self, callback, args, _copy_context() if context is None else context, when)
         self.world.plan(when + self.began_s, handle)
         return handle
 

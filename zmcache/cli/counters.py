@@ -7,13 +7,14 @@ may not have one: then a dash stands there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, NamedTuple
-
-from rich.table import Table
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from zmcache.cli.cluster import suspecting
 from zmcache.cli.tables import escaped, right_table
 from zmcache.config import format_duration, format_size
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Figures = Mapping[str, float]
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
-from rich.console import Console
 
 import zmcache
 from zmcache.cli.asking import Where, ask, asks, choose_group, in_group
 from zmcache.cli.tables import console, escaped, right_table
 from zmcache.config import format_duration, format_size
 from zmcache.core.explained import Kept, NodeExplanation
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @click.command()

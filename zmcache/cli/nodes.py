@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 from zmcache.cli.asking import Where, ask_cluster, asks
 from zmcache.cli.cluster import Cluster, Seen, View
 from zmcache.cli.tables import console, escaped, right_table
 from zmcache.config import format_size
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @click.command()

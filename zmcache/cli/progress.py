@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final, Self
-
-from rich.console import Console
-from rich.status import Status
+from typing import TYPE_CHECKING, Final, Self
 
 from zmcache.cli.tables import escaped
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
 
 _AGAIN_S: Final = 5.0
 
@@ -23,7 +24,7 @@ class Progress:
     def __init__(self, out: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._out = out
         self._clock = clock
-        self._status: Status | None = Status("", console=out) if out.is_terminal else None
+        self._status: Status | None = _status(out) if out.is_terminal else None
         self._what = self._text = ""
         self._said_s = 0.0
 
@@ -54,3 +55,9 @@ class Progress:
 
     def _say(self, text: str) -> None:
         self._out.print(escaped(text), soft_wrap=True)
+
+
+def _status(out: Console) -> Status:
+    from rich.status import Status
+
+    return Status("", console=out)

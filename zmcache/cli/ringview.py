@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 import zmcache
 from zmcache.cli.asking import Where, ask, asks
 from zmcache.cli.ending import MISUSED, Ended
 from zmcache.cli.options import Newcomer, newcomers
 from zmcache.cli.tables import console, escaped, right_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 OWNERS = 2  # the owner, and who stands in for it
 

@@ -12,6 +12,8 @@ from zmcache.core.messages import Limits
 from zmcache.core.numbers import HEADER_FIELDS, MAX_TRACE
 from zmcache.errors import InvalidKey, InvalidValue, ValueTooLarge
 
+_INT: Final = frozenset({int})
+
 # What a caller who gave something near to bytes may do.
 _HINTS: Final[dict[type, str]] = {
     str: "; encode it, or give the group a codec",
@@ -74,7 +76,7 @@ def keys_at(fields: list[Any], limits: Limits, at: int = HEADER_FIELDS) -> list[
 
 def numbers(field: object, count: int) -> list[int]:
     """The field, which is a column of so many."""
-    if type(field) is not list or len(field) != count or not set(map(type, field)) <= {int}:
+    if type(field) is not list or len(field) != count or not _INT.issuperset(map(type, field)):
         raise TypeError
     return field
 

@@ -155,7 +155,8 @@ def _tags(fields: list[Any], at: int, count: int) -> None:
 
 
 def _tokens(field: object, count: int) -> None:
-    if not 0 <= min(numbers(field, count)) <= max(numbers(field, count)) < 1 << 64:
+    tokens = numbers(field, count)
+    if not 0 <= min(tokens) <= max(tokens) < 1 << 64:
         raise ValueError
 
 

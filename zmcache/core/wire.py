@@ -269,6 +269,7 @@ _LISTS_MAX: Final = 16  # the message itself and a column for each of its fields
 
 # One packer serves the process: pack() of plain data never lets another thread in half-way, and it empties itself after an error.
 _pack = msgpack.Packer(autoreset=True, use_bin_type=True).pack
+_unpack = msgpack.unpackb  # which takes no text and no bytes for longer than all that it was given
 
 
 def encode(message: Message) -> bytes:
@@ -285,21 +286,18 @@ def decode(frame: bytes, limits: Limits) -> Message:
     """The message in a frame. Raises `BadFrame` for everything that this version would not send within these limits."""
     if len(frame) > limits.message_bytes:
         raise BadFrame(f"a message of {len(frame)} bytes, limit {limits.message_bytes}")
-    array = memoryview(frame)[:-SEAL_BYTES]
+    # A view is dearer than a copy of what is small, which cannot hold enough lists to stand in the way, either.
+    is_small = len(frame) <= _NESTS_BYTES
+    array = frame[:-SEAL_BYTES] if is_small else memoryview(frame)[:-SEAL_BYTES]
     if xxhash.xxh3_64_digest(array) != frame[-SEAL_BYTES:]:
         raise BadFrame("bytes that are not as they were sent, or no frame at all")
     try:
-        fields = msgpack.unpackb(
-            array,
-            # By the frame too: an array is allocated when its length is read, and arrays that only claim to be long can be nested.
-            max_array_len=max(limits.keys, BUCKETS, min(MAX_ROWS, len(frame) // 2)),
-            max_map_len=0,
-            max_ext_len=0,
-            max_str_len=limits.message_bytes,
-            max_bin_len=limits.message_bytes,
-            # What is small cannot hold enough to stand in the way.
-            **(_refusing_nests() if len(frame) > _NESTS_BYTES else {}),
-        )
+        # By the frame too: an array is allocated when its length is read, and arrays that only claim to be long can be nested.
+        longest = max(limits.keys, BUCKETS, min(MAX_ROWS, len(frame) // 2))
+        if is_small:
+            fields = _unpack(array, max_array_len=longest, max_map_len=0, max_ext_len=0)
+        else:
+            fields = _unpack(array, max_array_len=longest, max_map_len=0, max_ext_len=0, **_refusing_nests())
     except Exception as exc:
         raise BadFrame(f"not a msgpack array of scalars: {exc or type(exc).__name__}") from exc
     if type(fields) is not list or len(fields) < HEADER_FIELDS:
