@@ -42,6 +42,7 @@ class Peers:
         self.until_s: list[float] = []
         self.written: list[tuple[int, str, bytes | None, Waiter]] = []
         self.standing_in = False
+        self.knows = True
         self.given_up: list[object] = []
 
     def is_ours(self, key: str) -> bool:
@@ -64,6 +65,9 @@ class Peers:
 
     def reaches_holder(self, key: str, copies: int) -> bool:
         return True
+
+    def would_know(self, key: str, copies: int) -> bool:
+        return self.knows
 
     def sees_all(self, key: str, copies: int) -> bool:
         return self.is_ours(key)
@@ -298,6 +302,29 @@ def test_a_stand_in_loads_at_once_without_taking_turns() -> None:
             await eventually(lambda: all(results))
 
     bench_test(test, max_loads=1)
+
+
+@pytest.mark.parametrize("loads", [False, True])
+@pytest.mark.parametrize("forwarded", [False, True])
+def test_where_no_holder_of_a_copy_is_in_reach_only_who_has_nobody_else_to_ask_has_it_loaded(
+    loads: bool, forwarded: bool
+) -> None:
+    async def test(bench: Bench) -> None:
+        bench.peers.knows, bench.peers.standing_in = False, True
+        for last in (False, True):
+            outcomes: list[Outcome] = []
+            until_s = bench.clock() + 3
+            bench.group.begin("theirs", outcomes.append, until_s, forwarded=forwarded, last=last)
+            if not forwarded:
+                bench.peers.asked.pop()[1](failure(PeerUnavailable("nobody is there")))
+            await eventually(lambda outcomes=outcomes: bool(outcomes))  # type: ignore[misc]
+            if last:
+                assert outcomes[0].status == (FROM_LOADER if loads else NO_SUCH_KEY)
+            else:
+                assert isinstance(outcomes[0].error, PeerUnavailable)
+            assert bench.loader.loaded == ({"theirs": 1} if last and loads else {})
+
+    bench_test(test, loads=loads, copies=2)
 
 
 def test_without_a_loader_an_owner_out_of_reach_is_an_error_and_not_an_absence() -> None:

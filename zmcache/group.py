@@ -5,6 +5,7 @@
 3. In the flight, look in the store again: another flight may have ended a moment ago.
 4. Not ours: ask the owner (`Peers.ask`: one hop, then its stand-in). An answer is passed on, an error among them; only when nobody could be
    asked, load here: at once where this node is the stand-in, else paced (`Fallback`), so that a dead node does not become a storm on the backend.
+   Of a key of which there are copies, none of them in reach, who can ask another node is told so instead.
    The hot copies take in what is popular (`HotCache`), unless a set or a delete has fenced the flight.
 5. Ours: load (`Loading`); store the result unless a set or a delete has fenced the flight, and for a short time only where the ring has moved
    or the lease was lost (`Lives`). The others that are to hold it get a copy (`Copying`). Where the ring has given us the key a moment ago, its
@@ -66,6 +67,9 @@ from zmcache.peering import Leavable, Peers
 
 # What a node does to its own store only when it is sure that no other was written to in its place.
 _WRITES: Final = frozenset({SET, ADD, CAS, TOUCH, INCR, DELETE})
+
+OUT_OF_REACH: Final = failure(PeerUnavailable("none of those who hold the key can be reached from here"))
+"""For who can ask another node: perhaps that one can."""
 
 # What moves no value: who waits for one goes on waiting.
 _NO_CHANGE: Final = frozenset({GETS, FILL, PUT, RELEASE})
@@ -132,26 +136,28 @@ class LocalGroup(HeldGroup):
         forwarded: bool,
         trace: str | None = None,
         source: object = None,
+        last: bool = True,
     ) -> Flight:
         """Join the flight of a key that is not here, or start it. The waiter may be called before this returns. ``source``: whose turn
-        it is where many wait to be loaded.
+        it is where many wait to be loaded. ``last``: who asks has nobody else to ask.
         """
         flight = self._loads.get(key)
         if flight is None and not forwarded:
             flight = self._asks.get(key)
         if flight is not None:
+            flight.last = flight.last or last
             flight.join(waiter)
             return flight
         is_ours = forwarded or self._peers.is_ours(key)
         self.explaining.missed(key, is_ours=is_ours)
         if is_ours:
             flight = self._loads.start(key, self._trust(), self._abandon_load)
-            flight.trace = trace
+            flight.trace, flight.last = trace, last
             flight.join(waiter)
             self._load(flight, deadline_s, source)
         else:
             flight = self._asks.start(key, None, self._abandon_ask)
-            flight.trace = trace
+            flight.trace, flight.last = trace, last
             flight.join(waiter)
             self._ask(flight, deadline_s)
         return flight
@@ -232,6 +238,10 @@ class LocalGroup(HeldGroup):
             self._load_now(flight, math.inf, source)
 
     def _load_now(self, flight: Flight, deadline_s: float, source: object) -> None:
+        if self._copied and not flight.last and not self._peers.would_know(flight.key, self.settings.copies):
+            # Those who hold it may have gone out of reach while they were asked: from elsewhere they may not be.
+            self._loads.land(flight, OUT_OF_REACH)
+            return
         flight.loads = True
         if self._loading is None:
             # Without a loader a key that is not here is gone or was never set, and nobody can know better. A stand-in says so too,
@@ -338,9 +348,9 @@ class LocalGroup(HeldGroup):
         """With the owner out of reach: this node stands in for it, or the ring has just given the key to this node."""
         return self._peers.stands_in(key) or self._peers.is_ours(key)
 
-    def _load_instead(self, key: str, waiter: Waiter) -> Flight:
+    def _load_instead(self, flight: Flight, waiter: Waiter) -> Flight:
         # The ring still says that the key is another's. A forwarded request is the one that never asks.
-        return self.begin(key, waiter, math.inf, forwarded=True)
+        return self.begin(flight.key, waiter, math.inf, forwarded=True, last=flight.last)
 
     def _abandon_ask(self, flight: Flight) -> None:
         self._asks.abandon(flight)

@@ -65,6 +65,10 @@ class Alone:
         """It is this one."""
         return True
 
+    def would_know(self, key: str, copies: int) -> bool:
+        """It does."""
+        return True
+
     def sees_all(self, key: str, copies: int) -> bool:
         """It does."""
         return True

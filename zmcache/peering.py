@@ -47,6 +47,9 @@ class Peers(Holders, Protocol):
     def reaches_holder(self, key: str, copies: int) -> bool:
         """Whether this node, or one that it can reach, is among the ``copies`` that the ring has hold ``key``."""
 
+    def would_know(self, key: str, copies: int) -> bool:
+        """Whether what is not found from here is not there: a holder can be reached that has been given what it is to hold."""
+
     def sees_all(self, key: str, copies: int) -> bool:
         """Whether this node is to hold ``key`` and reaches all others who are: then nobody writes to it elsewhere."""
 

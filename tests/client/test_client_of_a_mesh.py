@@ -33,6 +33,7 @@ from zmcache.errors import (
     ValueTooLarge,
     ZmcacheError,
 )
+from zmcache.peers.channel import State
 from zmcache.transport.memory import MemoryNetwork, MemoryTransport
 
 Test = Callable[[Cluster, Client, CacheGroup[bytes]], Coroutine[Any, Any, None]]
@@ -114,6 +115,31 @@ def test_through_any_node_a_popular_key_of_another_comes_from_a_hot_copy() -> No
             assert [item.source for item in items_got if item] == ["load", "owner", "hot"]
 
     client_test(test, hot_ttl_s=30.0)
+
+
+def test_through_any_node_who_is_asked_last_is_one_who_is_to_hold_the_key_and_none_who_has_just_sent_askers_on() -> (
+    None
+):
+    async def test(cluster: Cluster) -> None:
+        async with cluster.client("c", route="any") as through_c:
+            route, mesh = through_c._route, through_c._mesh
+            assert route is not None
+            assert mesh is not None
+            for channel in mesh.channels():
+                channel._connect()
+            await eventually(lambda: all(channel.state is State.UP for channel in mesh.channels()))
+            given, key = mesh.contact(endpoint("c")), cluster.key_of("b")
+            assert route.last_resort(key) is mesh.channel_of("b")
+            assert route.last_resort(cluster.key_of("c")) is mesh.channel_of("c")
+            route.refused(given)
+            # As a member, too.
+            assert route.last_resort(cluster.key_of("c", "a")) is mesh.channel_of("a")
+            other = route.other_channel(key, given)
+            assert other is not None
+            assert other.endpoint != given.endpoint
+            assert route.channel(key).endpoint != given.endpoint
+
+    mesh_test(test, "c", "a", "b")
 
 
 def test_a_get_many_in_which_some_keys_fail_raises_with_what_it_has() -> None:

@@ -10,7 +10,7 @@ from eventually import eventually
 from mesh_fixture import Cluster, endpoint, mesh_test, took_less_than
 from scripted_loader import ScriptedLoader, value_of
 
-from zmcache.core.ring import Member
+from zmcache.core.ring import Epoch, Member
 from zmcache.errors import (
     Busy,
     ConfigError,
@@ -455,11 +455,11 @@ def test_after_a_lost_lease_a_node_asks_again_where_somebody_does_not_tell_it_an
         await a.get_many(keys)
         on_doubt, asked = b.on_doubt, 0
 
-        def forgetful(peer: str, number: int) -> None:
+        def forgetful(peer: str, number: int, epoch: Epoch) -> None:
             nonlocal asked
             asked += 1
             if asked > 1:
-                on_doubt(peer, number)
+                on_doubt(peer, number, epoch)
 
         b.on_doubt = forgetful  # type: ignore[method-assign]
         cluster.registry.watchers["a"].on_lost()

@@ -6,6 +6,7 @@ What is done to them is told in the names of `history_plan`; what they are asked
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from random import Random
 from typing import Final
 
@@ -25,7 +26,7 @@ from simulated_calm import Calm
 from simulated_discovery import SimulatedDiscovery
 from simulated_etcd import NAME as ETCD
 from simulated_etcd import SimulatedEtcd
-from simulated_groups import make_groups, promises_of
+from simulated_groups import MOVED_TTL_S, make_groups, promises_of
 from simulated_loader import LoaderMood, SimulatedLoader
 from simulated_network import Network
 from simulated_transport import SimulatedTransport
@@ -67,14 +68,14 @@ class Process:
 class SimulatedCluster:
     """See the module's docstring. ``seed`` gives the chances of everything that happens by itself."""
 
-    def __init__(self, setup: Setup, seed: int) -> None:
+    def __init__(self, setup: Setup, seed: int, *, moved_ttl_s: float = MOVED_TTL_S) -> None:
         self.setup = setup
         self.world = World()
         self.random = Random(f"cluster {seed}")
         self.network = Network(self.world, Random(f"network {seed}"), delay_s=setup.delay_s)
         self.etcd = SimulatedEtcd(self.world, self.network, Random(f"etcd {seed}"), lease_s=setup.lease_s)
         self.mood = LoaderMood(self.random, setup.load_s)
-        self.groups = make_groups(setup)
+        self.groups = make_groups(setup, moved_ttl_s)
         self.history = History(groups=promises_of(self.groups))
         self.nodes: dict[str, Process] = {}
         self.clients: list[Process] = []
@@ -119,10 +120,11 @@ class SimulatedCluster:
 
         process.loop.spawn(run())
 
-    def start_client(self, route: str) -> None:
+    def start_client(self, route: str, names: Iterable[str] = NAMES) -> None:
+        """``names``: of the nodes whose addresses it is given."""
         process = self._process(f"client{len(self.clients)}")
         self.clients.append(process)
-        addresses = [endpoint(name) for name in NAMES]
+        addresses = [endpoint(name) for name in names]
         process.client = client = make_client(
             addresses,
             lambda: SimulatedTransport(self.network, process.loop),

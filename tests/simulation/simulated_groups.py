@@ -16,7 +16,7 @@ NEGATIVE_TTL_S: Final = 0.5
 LOAD_TIMEOUT_S: Final = 1.0
 
 
-def make_groups(setup: Setup) -> dict[str, GroupConfig]:
+def make_groups(setup: Setup, moved_ttl_s: float = MOVED_TTL_S) -> dict[str, GroupConfig]:
     """One group that loads and one that does not."""
     settings: dict[str, Any] = {
         "budget_bytes": setup.budget_bytes,
@@ -26,7 +26,7 @@ def make_groups(setup: Setup) -> dict[str, GroupConfig]:
         "load_timeout_s": LOAD_TIMEOUT_S,
         "max_loads": 3,
         "hot_ttl_s": HOT_TTL_S,
-        "moved_ttl_s": MOVED_TTL_S,
+        "moved_ttl_s": moved_ttl_s,
     }
     if "copies" in GroupConfig.__struct_fields__:
         settings |= {"copies": setup.copies, "acks": setup.acks}

@@ -64,10 +64,10 @@ def run_plan(drawn: Plan) -> Outcome:
 
 
 @contextlib.contextmanager
-def simulated(drawn: Plan) -> Iterator[SimulatedCluster]:
+def simulated(drawn: Plan, *, moved_ttl_s: float = MOVED_TTL_S) -> Iterator[SimulatedCluster]:
     """The cluster of a plan, before anything of it has happened; what is wrong with it by itself is in its history afterwards."""
     with _watched() as complaints, patch.object(Ring, "build", _small_ring):
-        cluster = SimulatedCluster(drawn.setup, drawn.seed)
+        cluster = SimulatedCluster(drawn.setup, drawn.seed, moved_ttl_s=moved_ttl_s)
         try:
             yield cluster
         except TimeStandsStill as error:

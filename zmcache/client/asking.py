@@ -349,7 +349,7 @@ class Asking:
             how, channel = flags, self._route.other_channel(flight[0], batch.channel) if left > 0 else None
             if left > 0 and not batch.flags & LAST and (channel is None or (refused and left == 1)):
                 # All there are send askers on, perhaps to one another.
-                how, channel = flags | FORWARDED | LAST, channel or self._route.last_resort(flight[0])
+                how, channel = flags | FORWARDED | LAST, self._route.last_resort(flight[0]) or channel
             if channel is not None:
                 other = again.get((channel, how))
                 if other is None or not other.open:

@@ -134,7 +134,7 @@ class AnyRoute:
         self._channels = [mesh.contact(endpoint) for endpoint in endpoints]
         self._turn = 0
         self._current = self._channels[0]
-        self._refused_s: dict[Channel, float] = {}
+        self._refused_s: dict[str, float] = {}  # by address: a member may have been given, too
 
     def of(self, group: str) -> AnyRoute:
         """The same for another group."""
@@ -163,28 +163,30 @@ class AnyRoute:
     def other_channel(self, key: str, failed: Channel) -> Channel | None:
         """Another of the given nodes, or a member."""
         for channel in self._channels[self._turn :] + self._channels[: self._turn]:
-            if channel is not failed and channel.usable and not self._has_refused(channel):
+            if channel.endpoint != failed.endpoint and channel.usable and not self._has_refused(channel):
                 return channel
         return self._member(failed)
 
     def last_resort(self, key: str) -> Channel | None:
-        """One of the given nodes that can be reached, or a member."""
-        every = [*self._channels, *self.mesh.used]
-        return next((channel for channel in every if channel.state is State.UP), None)
+        """The first of the key's owners that can be reached, one of the given nodes, or a member; of them one that has not sent askers on."""
+        mesh = self.mesh
+        owners = [mesh.channel_of(member.node_id) for member in mesh.ring.owners(key, ATTEMPTS)]
+        up = [channel for channel in (*owners, *self._channels, *mesh.used) if channel and channel.state is State.UP]
+        return next((channel for channel in up if not self._has_refused(channel)), up[0] if up else None)
 
     def refused(self, channel: Channel) -> None:
         """Of many given nodes several may be starting at once: the others are asked for a while."""
-        self._refused_s[channel] = self.mesh.clock()
+        self._refused_s[channel.endpoint] = self.mesh.clock()
 
     def _has_refused(self, channel: Channel) -> bool:
-        at_s = self._refused_s.get(channel)
+        at_s = self._refused_s.get(channel.endpoint)
         return at_s is not None and self.mesh.clock() - at_s < _REFUSES_S
 
     def _member(self, failed: Channel | None = None) -> Channel | None:
         """One who answers; else one whose address was not given, and so has not turned out to be gone."""
         found = None
         for channel in self.mesh.channels():
-            if channel is failed or self._has_refused(channel):
+            if (failed is not None and channel.endpoint == failed.endpoint) or self._has_refused(channel):
                 continue
             if channel.state is State.UP:
                 return channel

@@ -20,12 +20,12 @@ MAX_WAIT_S: Final = 1.0  # for a turn: a third of the time that a call has by de
 
 
 class Fallback:
-    """For the flights of one group that asked elsewhere in vain, which ``asks`` holds. ``load`` joins or starts the load of a key."""
+    """For the flights of one group that asked elsewhere in vain, which ``asks`` holds. ``load`` joins or starts the load of a flight's key."""
 
     def __init__(
         self,
         asks: Flights,
-        load: Callable[[str, Waiter], Flight],
+        load: Callable[[Flight, Waiter], Flight],
         *,
         max_loads: int,
         clock: Callable[[], float],
@@ -67,6 +67,6 @@ class Fallback:
             self._give_up.pop(flight, None)
             self._asks.land(flight, outcome)
 
-        load = self._load(flight.key, landed)
+        load = self._load(flight, landed)
         if not load.landed:
             self._give_up[flight] = partial(load.leave, landed)

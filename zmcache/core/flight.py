@@ -43,7 +43,8 @@ Waiter: TypeAlias = Callable[[Outcome], None]
 class Flight:
     """One key's work under way. `token` is the starter's own note, such as the ring it began under; `trace` the first caller's traceparent.
 
-    `version` is that of a load's result: the moment in which it began (0: it gives way to any write). `loads`: the loader is at work on it.
+    `version` is that of a load's result: the moment in which it began (0: it gives way to any write). `loads`: the loader is at work on it. `last`:
+    somebody waits who has nobody else to ask.
     """
 
     __slots__ = (
@@ -53,6 +54,7 @@ class Flight:
         "fenced",
         "key",
         "landed",
+        "last",
         "loads",
         "token",
         "trace",
@@ -68,6 +70,7 @@ class Flight:
         self.began_s = 0.0
         self.version = 0
         self.loads = False
+        self.last = False
         self._on_abandoned = on_abandoned
         self._waiters: dict[Waiter, None] = {}
 

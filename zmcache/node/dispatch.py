@@ -18,12 +18,12 @@ from typing import Final, Protocol, TypeAlias
 
 from zmcache.core import wire
 from zmcache.core.explained import explained
-from zmcache.core.flight import failure
 from zmcache.core.marks import Held, all_plain
+from zmcache.core.ring import Epoch
 from zmcache.core.tags import WHOLE_GROUP
 from zmcache.deadlines import Deadlines
 from zmcache.errors import Busy, PeerUnavailable, ProtocolError, RequestError, UnknownGroup, ZmcacheError
-from zmcache.group import LocalGroup
+from zmcache.group import OUT_OF_REACH, LocalGroup
 from zmcache.node import tagrequests
 from zmcache.node.followers import Followers
 from zmcache.node.late import Late, Row
@@ -45,7 +45,8 @@ _AT_ANY_TIME: Final = frozenset(
 
 # What a node answers that is cut off from the others: a question for what it holds, and who has nobody else.
 _EVEN_AWAY: Final = wire.PEEK | wire.LAST
-_GONE: Final = failure(PeerUnavailable("none of those who hold the key can be reached from here"))
+# What is told of what nobody was found to hold.
+_NOT_HELD: Final = frozenset({wire.NO_SUCH_KEY, wire.FROM_LOADER})
 
 _log = logging.getLogger("zmcache.node")
 
@@ -61,8 +62,8 @@ class Desk(tagrequests.Desk, Protocol):
     def is_away(self) -> bool:
         """Whether no other node can be reached, of several, or could until a moment ago: the others stand in for this one."""
 
-    def reaches_holder(self, key: str, copies: int) -> bool:
-        """Whether this node, or one that it can reach, is to hold the key."""
+    def would_know(self, key: str, copies: int) -> bool:
+        """Whether what this node does not find is held by nobody: it has what it is to hold, or can reach one who has."""
 
     def is_ours(self, key: str) -> bool:
         """Whether the ring gives the key to this node."""
@@ -76,8 +77,8 @@ class Desk(tagrequests.Desk, Protocol):
     def figures_frame(self, request_id: int) -> bytes:
         """The answer to STATS, encoded."""
 
-    def on_doubt(self, peer: str, number: int) -> None:
-        """A node was away: it is to be handed over what it lacks, and told by that number."""
+    def on_doubt(self, peer: str, number: int, epoch: Epoch) -> None:
+        """A node, whose ring is of that epoch, was away or is to hold more: it is to be handed over what it lacks, and told by that number."""
 
     def on_handed(self, peer: str, number: int) -> None:
         """A node has handed over to this one all that it had for it, as the doubt of that number asked."""
@@ -178,8 +179,10 @@ class Dispatcher:
 
     def _of_nodes(self, peer: bytes, request: wire.Message) -> None:
         if isinstance(request, wire.Word):
-            told = self._desk.on_doubt if request.kind == wire.DOUBT else self._desk.on_handed
-            told(request.group, request.number)
+            if request.kind == wire.DOUBT:
+                self._desk.on_doubt(request.group, request.number, Epoch(request.revision, request.digest))
+            else:
+                self._desk.on_handed(request.group, request.number)
         elif not self._desk.leave(anew=bool(request.flags & wire.ANEW)):
             self._refuse(peer, request.request_id, RequestError("this node is part of a program, which has to stop it"))
             return
@@ -343,27 +346,29 @@ class Dispatcher:
                 return
             forwarded = bool(get.flags & wire.FORWARDED)
             trace = get.trace if is_traceparent(get.trace) else None
+            last = bool(get.flags & wire.LAST)
             for at in missing:
                 waiter = late.waiter(at)
                 if fills:
                     group.peek(get.keys[at], waiter, late.deadline_s, forwarded=forwarded)
                 else:
                     flight = group.begin(
-                        get.keys[at], waiter, late.deadline_s, forwarded=forwarded, trace=trace, source=peer
-                    )
+                        get.keys[at], waiter, late.deadline_s,
+                        forwarded=forwarded, trace=trace, source=peer, last=last,
+                    )  # fmt: skip
                     late.joined(at, flight, waiter)
             if fills:
                 late.flush()
 
     def _send_on(self, peer: bytes, get: wire.Get, group: LocalGroup, missing: list[int]) -> list[int]:
         """Who asks for what only nodes hold that cannot be reached from here is sent to another node: perhaps that one can. The others of them."""
-        reaches = [self._desk.reaches_holder(get.keys[at], group.copies) for at in missing]
-        if all(reaches):
+        knows = [self._desk.would_know(get.keys[at], group.copies) for at in missing]
+        if all(knows):
             return missing
         self._send_outcomes(
-            peer, get, group, [(at, _GONE) for at, is_there in zip(missing, reaches, strict=True) if not is_there]
+            peer, get, group, [(at, OUT_OF_REACH) for at, is_known in zip(missing, knows, strict=True) if not is_known]
         )
-        return [at for at, is_there in zip(missing, reaches, strict=True) if is_there]
+        return [at for at, is_known in zip(missing, knows, strict=True) if is_known]
 
     def _peek(self, peer: bytes, get: wire.Get, group: LocalGroup) -> None:
         late = self._late(peer, get, group, len(get.keys))
@@ -438,15 +443,20 @@ class Dispatcher:
 
     def _send_late(self, peer: bytes, request: _Request, group: LocalGroup, rows: list[Row]) -> None:
         self._settle(peer, len(rows))
-        if request.kind == wire.GET and group.copies > 1 and not request.flags & _EVEN_AWAY:
-            # While it was looked for, those who hold it may have gone out of reach: from elsewhere they may not be.
+        if request.kind in (wire.GET, wire.GETS) and group.copies > 1 and not request.flags & _EVEN_AWAY:
+            # While it was looked for, or loaded, those who hold it may have gone out of reach: from elsewhere they may not be.
             rows = [
-                (at, _GONE)
-                if outcome.status == wire.NO_SUCH_KEY and not self._desk.reaches_holder(request.keys[at], group.copies)
-                else (at, outcome)
+                (at, outcome)
+                if outcome.error is not None
+                or outcome.status not in _NOT_HELD
+                or self._would_know(request.keys[at], group)
+                else (at, OUT_OF_REACH)
                 for at, outcome in rows
             ]
         self._send_outcomes(peer, request, group, rows)
+
+    def _would_know(self, key: str, group: LocalGroup) -> bool:
+        return not self._desk.is_away and self._desk.would_know(key, group.copies)
 
     def _send_outcomes(self, peer: bytes, request: _Request, group: LocalGroup, rows: list[Row]) -> None:
         now_s = group.clock()

@@ -2,7 +2,9 @@
 
 Whoever stood in for it, or holds copies of what it holds, hands over what it lacks, and says `HANDED` when that is done
 (`zmcache.node.handover`). Until all who can be reached have, a key that is not found here is asked for there before it is loaded, or said
-not to exist. Who does not answer in time is asked again. Each doubt has a number, by which the word that was given for an earlier one is known.
+not to exist. Who does not answer in time is asked again, and so is who could not be reached, once it can be. Only when all have answered, those
+who are gone from the ring excepted, is this node known to have what it is to hold by that ring (`Mesh.known_ring`). Each doubt has a number, by which
+the word that was given for an earlier one is known.
 
 A node that joins waits for the same word from all who serve, who send it by themselves.
 """
@@ -15,6 +17,7 @@ from typing import Final
 
 from zmcache.core.ring import SERVING
 from zmcache.core.wire import DOUBT, Header, Reply, Word
+from zmcache.errors import DeadlineExceeded, PeerUnavailable
 from zmcache.peers.channel import State
 from zmcache.peers.mesh import Mesh
 
@@ -32,8 +35,10 @@ class Doubt:
         # Not from one: peers may still owe a word to who had this name before.
         self._number = int(mesh.clock() * 1000)
         self._has_begun = False
+        self._ring = mesh.ring
         self._waiting: set[str] = set()
-        self._unanswered: set[str] = set()  # when it was given up
+        self._unheard: set[str] = set()  # who has not answered, whether it is waited for or not
+        self._within_s = 0.0
         self._early: set[str] = set()  # who has said so before it was waited for
         self._joins = False
         self._timer: asyncio.TimerHandle | None = None
@@ -47,26 +52,41 @@ class Doubt:
         """
         self._joins, self._has_begun = not ask, True
         self._number += not again
-        self._waiting = {peer for peer in self._serving() if self._may_answer(peer)}
-        if again:
-            self._waiting &= self._unanswered
+        if not again:
+            # All hand over by the ring of who joins: who is to hold a key only until that one serves is given nothing.
+            self._ring, self._unheard = self._mesh.next_ring, set(self._serving())
         if not ask:
             # Who serves may have seen this node in its ring, and have been done, before this node has one itself.
-            self._waiting -= self._early
+            self._unheard -= self._early
         self._early.clear()
-        self._on_given_up = on_given_up
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_later(within_s, self._give_up)
-        self._over.clear()
-        self._mesh.catches_up = True
+        self._waiting = {peer for peer in self._serving() if peer in self._unheard and self._may_answer(peer)}
+        self._within_s, self._on_given_up = within_s, on_given_up
+        self._wait()
         if ask:
             for peer in list(self._waiting):
-                channel = self._mesh.channel_of(peer)
-                assert channel is not None
-                asked = channel.query(DOUBT, self._mesh.clock() + within_s, self._me, make=self._word)
-                asked.add_done_callback(lambda future, peer=peer: self._asked(peer, future))  # type: ignore[misc]
+                self._ask(peer)
         self._look()
+
+    def on_back(self, peer: str) -> None:
+        """A peer can be reached again. What it could not be asked before, it is asked now."""
+        if peer in self._unheard and peer not in self._waiting and not self._joins:
+            self._waiting.add(peer)
+            if self._over.is_set():
+                self._wait()
+            self._ask(peer)
+
+    def _wait(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(self._within_s, self._give_up)
+        self._over.clear()
+        self._mesh.catches_up = True
+
+    def _ask(self, peer: str) -> None:
+        channel = self._mesh.channel_of(peer)
+        if channel is not None:
+            asked = channel.query(DOUBT, self._mesh.clock() + self._within_s, self._me, make=self._word)
+            asked.add_done_callback(lambda future: self._asked(peer, future))
 
     def _word(self, header: Header) -> Word:
         return Word(*header, self._number)
@@ -78,6 +98,7 @@ class Doubt:
         if peer not in self._waiting and len(self._early) < _EARLY_MOST:
             self._early.add(peer)
         self._waiting.discard(peer)
+        self._unheard.discard(peer)
         self._look()
 
     async def wait_over(self) -> None:
@@ -108,20 +129,28 @@ class Doubt:
         return channel is not None and (self._joins or channel.state not in _GONE)
 
     def _asked(self, peer: str, future: asyncio.Future[Reply]) -> None:
-        if not future.cancelled() and future.exception() is not None:
-            # It cannot be reached, or does not know the question.
-            self._waiting.discard(peer)
-            self._look()
+        if future.cancelled() or (error := future.exception()) is None:
+            return
+        if isinstance(error, DeadlineExceeded):
+            return  # it is given up in this moment, and may be asked again
+        # It cannot be reached, or does not know the question.
+        self._waiting.discard(peer)
+        if not isinstance(error, PeerUnavailable):
+            self._unheard.discard(peer)
+        self._look()
 
     def _look(self) -> None:
-        self._waiting = {peer for peer in self._waiting if peer in self._mesh.ring and self._may_answer(peer)}
+        mesh = self._mesh
+        self._waiting = {peer for peer in self._waiting if peer in mesh.ring and self._may_answer(peer)}
+        self._unheard = {peer for peer in self._unheard if peer in mesh.ring}
+        if not self._unheard:
+            mesh.known_ring = mesh.ring if self._ring.places_as(mesh.ring) else self._ring
         if not self._waiting:
             self._end()
 
     def _give_up(self) -> None:
         self._look()
         if not self._over.is_set():
-            self._unanswered = set(self._waiting)
             self._end()
             self._on_given_up()
 

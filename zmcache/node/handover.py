@@ -27,7 +27,7 @@ from typing import Final
 
 from zmcache.core import wire
 from zmcache.core.holding import Holding, hash_key
-from zmcache.core.ring import JOINING, LEAVING, Ring
+from zmcache.core.ring import JOINING, LEAVING, Epoch, Ring
 from zmcache.node.comparing import Comparing
 from zmcache.node.sending import Sending
 from zmcache.node.walking import Handed, walk
@@ -36,6 +36,7 @@ from zmcache.peers.mesh import Mesh
 _TOLD_S: Final = 60.0
 _AGAIN_S: Final = 1.0  # to two of it, and twice that each time: until who could not be compared with, though it is there, is asked again
 _AGAIN_MOST: Final = 32  # times that
+_RINGS_AGREE_S: Final = 2.0  # all have heard of a change by then, unless they are cut off from etcd
 _OWED_MOST: Final = 4096  # names; who asks may give any
 
 _log = logging.getLogger("zmcache.node")
@@ -61,6 +62,8 @@ class Handover:
         self._settled = self._handed_for = self._settled_in_use = Ring.EMPTY
         # Peers that are to be compared with, and the number by which they are to be told (0: that of who joins; None: they are not).
         self._pairs: dict[str, int | None] = {}
+        # Those that asked by a newer ring: the number, and the ring's epoch.
+        self._ahead: dict[str, tuple[int, Epoch]] = {}
         self._owed: dict[str, int] = {}  # those that are to be told, and could not be compared with yet
         self._tries: dict[str, int] = {}
         self._again: dict[str, asyncio.TimerHandle] = {}
@@ -81,7 +84,28 @@ class Handover:
 
     def on_ring(self) -> None:
         """The mesh has adopted another ring, or other members."""
+        for peer in [peer for peer, (_, epoch) in self._ahead.items() if not self._is_behind(epoch)]:
+            self._answer(peer)
         self._wake()
+
+    def on_doubt(self, peer: str, number: int, epoch: Epoch) -> None:
+        """A peer with a ring of that epoch doubts what it holds; it is told by that number, once this node has that ring, too, or should have."""
+        if not self._is_behind(epoch) or len(self._ahead) >= _OWED_MOST:
+            self.on_peer_back(peer, tell=number)
+        else:
+            # What it is to be given by that ring would not be sent from here yet.
+            self._ahead[peer] = number, epoch
+            self._loop.call_later(_RINGS_AGREE_S, self._answer, peer)
+
+    def _is_behind(self, theirs: Epoch) -> bool:
+        # One may have counted further than the other, and have the same members.
+        mine = self._mesh.ring.epoch
+        return theirs.revision > mine.revision and theirs.digest != mine.digest
+
+    def _answer(self, peer: str) -> None:
+        asked = self._ahead.pop(peer, None)
+        if asked is not None and not self._closed:
+            self.on_peer_back(peer, tell=asked[0])
 
     def on_peer_back(self, peer: str, *, tell: int | None = None) -> None:
         """A peer answers again that did not. ``tell``: it has asked to be told when all has been handed over, by this number."""

@@ -465,9 +465,9 @@ class Node:
         """See `zmcache.node.dispatch.Desk`."""
         return self._away is not None and self._away.is_away
 
-    def reaches_holder(self, key: str, copies: int) -> bool:
+    def would_know(self, key: str, copies: int) -> bool:
         """See `zmcache.node.dispatch.Desk`."""
-        return self._mesh is None or self._mesh.reaches_holder(key, copies)
+        return self._mesh is None or self._mesh.would_know(key, copies)
 
     def is_ours(self, key: str) -> bool:
         """Whether the ring gives ``key`` to this node."""
@@ -488,10 +488,10 @@ class Node:
         """The answer to STATS, encoded."""
         return figures_frame(request_id, self.epoch, self.member.node_id, self._figures(), self.config.limits)
 
-    def on_doubt(self, peer: str, number: int) -> None:
-        """A node was away: hand over to it what it lacks, and tell it."""
+    def on_doubt(self, peer: str, number: int, epoch: Epoch) -> None:
+        """See `zmcache.node.dispatch.Desk`."""
         if self._handover is not None:
-            self._handover.on_peer_back(peer, tell=number)
+            self._handover.on_doubt(peer, number, epoch)
 
     def on_handed(self, peer: str, number: int) -> None:
         """A node has handed over to this one."""
@@ -553,7 +553,10 @@ class Node:
         self._followed_by = ring
         if self._handover is not None:
             self._handover.on_ring()
-        if moved and not is_first and self._mesh is not None and self._mesh.copies:
+        mesh = self._mesh
+        # Who was to join may be gone again: what was handed over for its sake goes back.
+        is_unknown = mesh is not None and mesh.next_ring is ring and mesh.known_ring is not ring
+        if (moved or is_unknown) and not is_first and mesh is not None and mesh.copies:
             # Who holds what this node is to hold from now on may need longer to hand it over than former owners are asked for.
             self._begin_doubt()
 
@@ -572,6 +575,8 @@ class Node:
             self._repairing.ask_soon(channel.name)
         if self._handover is not None and self._mesh is not None and self._mesh.channel_of(channel.name) is channel:
             self._handover.on_peer_back(channel.name)
+            if self._doubt is not None:
+                self._doubt.on_back(channel.name)
 
     def _on_short(self, peer: str) -> None:
         # It lacks copies, though it was there all the time.

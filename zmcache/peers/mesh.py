@@ -11,10 +11,10 @@ import asyncio
 import math
 import random as chance
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from zmcache.core.ring import Epoch, Ring
+from zmcache.core.ring import Epoch, Member, Ring
 from zmcache.core.wire import Limits
 from zmcache.deadlines import Deadlines
 from zmcache.peers.channel import Channel, State, of_another_loop
@@ -48,6 +48,8 @@ class Mesh:
         self.next_ring = Ring.EMPTY
         """That of those who join, too; the ring itself where nobody does."""
         self.former_ring = Ring.EMPTY
+        self.known_ring = Ring.EMPTY
+        """The last one by which this node has been given all that it is to hold, as the others say (`zmcache.node.doubt`); else the first."""
         self.adopted_s = -math.inf
         """When the ring took the former one's place, by ``clock``."""
         self.catches_up = False
@@ -86,6 +88,8 @@ class Mesh:
             del self._channels[channel.name]
         if not ring.places_as(self.ring):
             self.former_ring, self.adopted_s = self.ring, self.clock()
+        if not self.known_ring or self._self_id is None or not self.copies or self.known_ring.places_as(ring):
+            self.known_ring = ring
         self.ring, self.next_ring = ring, next_ring or ring
         self.by_index = [self._channels.get(member.node_id) for member in ring.members]
         for channel in self._all_channels():
@@ -154,9 +158,22 @@ class Mesh:
 
     def reaches_holder(self, key: str, copies: int) -> bool:
         """Whether this node, or one that it can reach, is among the ``copies`` that hold ``key``. About 0.1 us where all members can be reached."""
+        return not self._unreached or self._reaches_one(self.ring.owners(key, copies))
+
+    def would_know(self, key: str, copies: int) -> bool:
+        """Whether what is not found from here is not there: `reaches_holder`, and where this node is one, it has been given what it is to hold, or
+        reaches one who held the key before. Another holder answers for itself. As quick as `reaches_holder`.
+        """
         if not self._unreached:
             return True
-        for member in self.ring.owners(key, copies):
+        owners = self.ring.owners(key, copies)
+        if self.known_ring is self.ring or all(member.node_id != self._self_id for member in owners):
+            return self._reaches_one(owners)
+        held = [member for member in self.known_ring.owners(key, copies) if member.node_id in self.ring]
+        return not held or self._reaches_one(held)
+
+    def _reaches_one(self, members: Iterable[Member]) -> bool:
+        for member in members:
             channel = self.channel_of(member.node_id)
             if channel is None or channel.usable:
                 return True

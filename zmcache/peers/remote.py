@@ -147,6 +147,10 @@ class RemotePeers:
         """See `zmcache.group.Peers`."""
         return self._mesh.reaches_holder(key, copies)
 
+    def would_know(self, key: str, copies: int) -> bool:
+        """See `zmcache.group.Peers`."""
+        return self._mesh.would_know(key, copies)
+
     def sees_all(self, key: str, copies: int) -> bool:
         """See `zmcache.group.Peers`."""
         mesh = self._mesh
@@ -243,8 +247,8 @@ class RemotePeers:
         if mesh.former_ring and (mesh.catches_up or mesh.clock() - mesh.adopted_s <= window_s):
             members += mesh.former_ring.owners(key, copies)
         members += (member for member in mesh.ring.members if member.state == LEAVING)
-        if mesh.catches_up:
-            members += mesh.ring.owners(key, copies + 1)
+        if mesh.catches_up or (copies > 1 and mesh.known_ring is not mesh.ring):
+            members += (*mesh.known_ring.owners(key, copies), *mesh.ring.owners(key, copies + 1))
         if not self.is_ours(key):
             # Asked in the place of those who cannot be reached from elsewhere: they may be, from here.
             members += mesh.ring.owners(key, copies)
