@@ -42,6 +42,7 @@ class Cluster:
         limits: Limits | None = None,
         make_loader: Callable[[str], ScriptedLoader] = lambda name: ScriptedLoader(),
         drain_timeout_s: float = 2.0,
+        join_timeout_s: float = 30.0,
         **settings: Any,
     ) -> None:
         self.names = names
@@ -52,7 +53,7 @@ class Cluster:
         self.limits = limits or Limits()
         self._loads = loads
         self._make_loader = make_loader
-        self._drain_timeout_s = drain_timeout_s
+        self._timeouts = {"drain_timeout_s": drain_timeout_s, "join_timeout_s": join_timeout_s}
         self._settings = {"hot_ttl_s": 1.0, "ttl_jitter": 0.0} | settings
         self._errors: list[dict[str, Any]] = []
 
@@ -75,7 +76,7 @@ class Cluster:
         """One more node."""
         config = NodeConfig(
             cluster="test",
-            node=NodeSettings(id=name, listen=endpoint(name), drain_timeout_s=self._drain_timeout_s),
+            node=NodeSettings(id=name, listen=endpoint(name), **self._timeouts),
             limits=self.limits,
             groups={"items": GroupConfig(**self._settings)},
         )
@@ -88,6 +89,7 @@ class Cluster:
             transport=lambda: MemoryTransport(self.network, max_message_bytes=self.limits.message_bytes),
             discovery=lambda member: HandDiscovery(self.registry, member),
         )
+        self.network.heal(endpoint(name))  # which was cut where it was killed
         await node.start()
         self.nodes[name] = node
         if settle:

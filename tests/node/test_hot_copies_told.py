@@ -182,7 +182,7 @@ def test_a_key_that_another_node_owns_is_not_read_from_a_copy_that_its_former_ow
             await cluster.group("c").set(key, b"new")
             assert await cluster.group("a").get(key) == b"new"
 
-    mesh_test(test, hot_ttl_s=60.0)
+    mesh_test(test, hot_ttl_s=60.0, join_timeout_s=0.5)  # the newcomer waits for the word of who does not know of it
 
 
 def test_an_answer_that_comes_after_the_news_of_a_newer_value_is_not_kept() -> None:
