@@ -6,8 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 COVERAGE := $(BIN)/python -m coverage
-# Two at a time. Both have to find the same tests in the same order, and some are named after the members of sets.
+# Several at a time. All have to find the same tests in the same order, and some are named after the members of sets.
 export PYTHONHASHSEED := 0
+# Where this is set, each of the hundreds of processes that tests start would compile all of zmcache anew.
+unexport PYTHONDONTWRITEBYTECODE
 QUICK_TESTS := -m pytest -n 3 --dist worksteal -m "not slow and not alone"
 LONE_TESTS := -m pytest -m "alone and not slow"
 
