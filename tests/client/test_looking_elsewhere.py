@@ -112,7 +112,7 @@ def test_of_what_a_look_brings_no_near_copy_is_kept() -> None:
             cluster.network.pause(endpoint("b"))
             asked = asyncio.ensure_future(items.get(key))
             slow = await becomes_slow(client, "b", 1)
-            assert [batch.kept for batch in slow.unanswered_gets()] == [[0]]
+            assert [batch.kept for batch in slow.unanswered_gets()] == [{0: None}]
             assert await asked == b"v"
             assert items.near_statistics().entries == 0  # type: ignore[union-attr]
             cluster.network.resume(endpoint("b"))

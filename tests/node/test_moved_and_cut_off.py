@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 
 import pytest
 from eventually import eventually
 from mesh_fixture import Cluster, endpoint, mesh_test
+from scripted_loader import value_of
 
 from zmcache.core.ring import LEAVING
 from zmcache.peers.mesh import Mesh
@@ -117,3 +119,29 @@ def test_who_has_an_older_ring_than_the_one_who_asks_gives_its_word_when_it_has_
         assert node.group("items").get_nowait(key) == b"v"
 
     mesh_test(test, "a", "b", "c", "d", loads=False, copies=2, acks=2)
+
+
+@pytest.mark.parametrize("loads", [False, True])
+def test_while_one_hangs_and_another_has_left_in_order_others_are_told_of_what_is_not_there(loads: bool) -> None:
+    async def test(cluster: Cluster) -> None:
+        ring = cluster.nodes["a"].ring()
+        keys = [
+            key
+            for key in islice(cluster.keys_of("b", "c"), 60)
+            if [member.node_id for member in ring.owners(key, 3)] == ["b", "c", "a"]
+        ]
+        cluster.network.pause(endpoint("c"))
+        await eventually(
+            lambda: "c" not in {channel.name for channel in mesh_of(cluster, "d").channels() if channel.usable}
+        )
+        b = cluster.nodes.pop("b")
+        await b.drain()
+        await b.stop()
+        await eventually(lambda: all(len(cluster.nodes[name].ring()) == 3 for name in "ad"))
+        d = cluster.group("d")
+        for key in keys:
+            assert await d.get(key) == (value_of(key) if loads else None)
+        assert not cluster.loaded or set(cluster.loaded.values()) == {1}
+        cluster.network.resume(endpoint("c"))
+
+    mesh_test(test, "a", "b", "c", "d", loads=loads, copies=2, acks=1, drain_timeout_s=1.0)

@@ -174,3 +174,24 @@ def test_nobody_asks_a_node_that_is_no_member_any_more() -> None:
         assert len(node.asked) == 1
 
     session_test(test)
+
+
+def test_an_answer_of_before_something_was_lost_counts_nothing() -> None:
+    async def test(node: Node, group: Group, session: Session) -> None:
+        await node.answer(0)
+        assert node.on_news is not None
+        node.on_news(news(1, 1, "k"))
+        await node.asked_again()
+        # In one turn: the answer, and that keys have other owners, after which the node counts from nothing.
+        node.asked[-1].set_result(news(1))
+        node.on_news(news(2)._replace(group="", flags=wire.ALL_KEYS))
+        await asyncio.sleep(0)
+        assert group.lost == 1
+        assert not session.is_good
+        assert not node.asked[-1].done(), "it is asked again at once"
+        await node.answer(0)
+        assert session.is_good
+        node.on_news(news(2, 1, "k"))  # 1 was lost
+        assert not session.is_good
+
+    session_test(test)

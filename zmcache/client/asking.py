@@ -148,7 +148,7 @@ class Asking:
                 batch = channel.open_batch(bulk, GET, self.name, flags=self._flags)
                 batch.trace = trace
                 if self.keeper is not None and not keep.isdisjoint(part):
-                    batch.kept = [at for at, key in enumerate(part) if key in keep]
+                    batch.kept = {at: None for at, key in enumerate(part) if key in keep}
                     for at in batch.kept:
                         self.keeper.asked(part[at], batch)
                 bulk.ask(batch, batch.opened_s + timeout_s)

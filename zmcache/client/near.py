@@ -115,9 +115,12 @@ class Near:
         """What came of gets that wanted to keep it."""
         now_s = self._clock()
         foreign = answer.flags & NOT_OWNER
-        places = None if answer.positions is None else {at: place for place, at in enumerate(answer.positions)}
-        for at in batch.kept or ():
-            place = at if places is None else places.get(at, len(answer.statuses))
+        kept = batch.kept or {}
+        # Where each stands in the answer, and in the question.
+        places = ((at, at) for at in kept) if answer.positions is None else enumerate(answer.positions)
+        for place, at in places:
+            if at not in kept:
+                continue
             key = batch.keys[at]
             asked = self._asked.get(key)
             if place >= len(answer.statuses) or asked is None or asked[0] is not batch:

@@ -321,6 +321,7 @@ class Dispatcher:
     ) -> None:
         hot, now_s = set(from_hot), group.clock()
         fills = bool(get.flags & wire.FILLS)
+        kept = range(len(get.keys)) if get.kept is None else set(get.kept)
         found: list[Row] = []
         missing: list[int] = []
         for at, held in enumerate(values):
@@ -328,8 +329,7 @@ class Dispatcher:
             if held is not None:
                 known = group.found(get.keys[at], held, expiries[at], now_s, hot=at in hot, fills=fills)
             if known is not None:
-                keeps = get.flags & wire.KEEPS and (get.kept is None or at in get.kept)
-                if known.has_tags and keeps and not get.flags & wire.FORWARDED:
+                if known.has_tags and get.flags & wire.KEEPS and at in kept and not get.flags & wire.FORWARDED:
                     # A client that asks to be told is told when these are invalidated, too, and may keep it. A node is told of tags by whoever
                     # invalidates them, too, and owes it to that one to give nothing with them from then on.
                     known = known._replace(has_tags=False)

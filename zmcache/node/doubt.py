@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from zmcache.core.ring import SERVING
 from zmcache.core.wire import DOUBT, Header, Reply, Word
-from zmcache.errors import DeadlineExceeded, PeerUnavailable
+from zmcache.errors import DeadlineExceeded, RequestError
 from zmcache.peers.channel import State
 from zmcache.peers.mesh import Mesh
 
@@ -86,7 +87,7 @@ class Doubt:
         channel = self._mesh.channel_of(peer)
         if channel is not None:
             asked = channel.query(DOUBT, self._mesh.clock() + self._within_s, self._me, make=self._word)
-            asked.add_done_callback(lambda future: self._asked(peer, future))
+            asked.add_done_callback(partial(self._asked, peer, self._number))
 
     def _word(self, header: Header) -> Word:
         return Word(*header, self._number)
@@ -97,6 +98,8 @@ class Doubt:
             return
         if peer not in self._waiting and len(self._early) < _EARLY_MOST:
             self._early.add(peer)
+        if not self._has_begun:
+            return  # nobody is waited for yet, which is not to say that all have answered
         self._waiting.discard(peer)
         self._unheard.discard(peer)
         self._look()
@@ -128,14 +131,14 @@ class Doubt:
         channel = self._mesh.channel_of(peer)
         return channel is not None and (self._joins or channel.state not in _GONE)
 
-    def _asked(self, peer: str, future: asyncio.Future[Reply]) -> None:
-        if future.cancelled() or (error := future.exception()) is None:
+    def _asked(self, peer: str, number: int, future: asyncio.Future[Reply]) -> None:
+        if future.cancelled() or (error := future.exception()) is None or number != self._number:
             return
         if isinstance(error, DeadlineExceeded):
             return  # it is given up in this moment, and may be asked again
-        # It cannot be reached, or does not know the question.
+        # It cannot be reached, is too busy, or does not know the question.
         self._waiting.discard(peer)
-        if not isinstance(error, PeerUnavailable):
+        if isinstance(error, RequestError):
             self._unheard.discard(peer)
         self._look()
 

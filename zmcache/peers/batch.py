@@ -64,8 +64,8 @@ class Batch:
         self.keys: list[str] = []
         self.sinks: list[Any] = []
         self.changes: list[wire.Change] = []
-        self.kept: list[int] | None = None
-        """The positions of which the asker keeps copies: the peer is to tell when they are old. None: there are none."""
+        self.kept: dict[int, None] | None = None
+        """The positions (a set, in order) of which the asker keeps copies: the peer is to tell when they are old. None: there are none."""
         self.trace: str | None = None
         """The traceparent of all that is in it."""
         self.bucket = 0
@@ -96,8 +96,8 @@ class Batch:
     def keep_next(self) -> None:
         """A copy of the next one is kept."""
         if self.kept is None:
-            self.kept = []
-        self.kept.append(len(self.keys))
+            self.kept = {}
+        self.kept[len(self.keys)] = None
 
     def fill_up(self, keys: list[str], deadline_s: float) -> None:
         """GETs of these keys and no others: as many as a message may hold, sent at once, so that the peer works on them while this turn goes
@@ -191,7 +191,7 @@ class Batch:
             group=self.group,
         )
         if self.kind == wire.GET:
-            return wire.encode(wire.Get(*header, self.keys, self.trace, self.kept or None))
+            return wire.encode(wire.Get(*header, self.keys, self.trace, list(self.kept) if self.kept else None))
         if self.kind == wire.DELETE:
             return wire.encode(wire.Delete(*header, self.keys))
         changes = self.changes

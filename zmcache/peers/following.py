@@ -15,6 +15,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, Protocol
 
 from zmcache.core import wire
@@ -65,7 +66,7 @@ class Session:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._incarnation: int | None = None
-        self._seen = self._acked = 0
+        self._seen = self._acked = self._losses = 0
         self._passed = 0, 0  # the incarnation, and the number
         self._asking: asyncio.Future[wire.Reply] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -127,11 +128,15 @@ class Session:
         self._asking = self.channel.query(
             FOLLOWING, self.channel.now_s + SILENCE_S, make=lambda header: wire.Following(*header, incarnation, seen)
         )
-        self._asking.add_done_callback(lambda answer: self._answered(answer, asked_s, seen))
+        self._asking.add_done_callback(partial(self._answered, asked_s, seen, self._losses))
 
-    def _answered(self, answer: asyncio.Future[wire.Reply], asked_s: float, asked_seen: int) -> None:
+    def _answered(self, asked_s: float, asked_seen: int, losses: int, answer: asyncio.Future[wire.Reply]) -> None:
         self._asking = None
         if answer.cancelled() or self._closed or self.rests:
+            return
+        if losses != self._losses:
+            # It is of before something was lost: what it counts may not be counted any more.
+            self._beat()
             return
         try:
             news = answer.result()
@@ -181,6 +186,7 @@ class Session:
 
     def _lose(self) -> None:
         self.life += 1
+        self._losses += 1
         self.good_until_s = -math.inf
         self._incarnation, self._seen = None, 0
         self._passed = 0, 0

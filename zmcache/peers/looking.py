@@ -63,8 +63,8 @@ def look_elsewhere(slow: Channel, now_s: float, other_holder: Callable[[str, str
             if channel is None:
                 continue
             batch.looked.add(at)
-            if batch.kept and at in batch.kept:
-                batch.kept.remove(at)
+            if batch.kept:
+                batch.kept.pop(at, None)
             look = looks.get(channel)
             if look is None or not look.open:
                 look = looks[channel] = channel.open_batch(_Look(batch), GET, batch.group, flags=FORWARDED | FILLS)

@@ -23,6 +23,7 @@ from zmcache.core.wire import (
     FROM_LOADER,
     GET,
     IS_NONE,
+    LAST,
     LEASED,
     LEASED_NONE,
     NO_SUCH_KEY,
@@ -307,8 +308,16 @@ class RemotePeers:
             self._ask_elsewhere(errand, channel, attempt=1)
         return errand
 
-    def _ask_elsewhere(self, errand: _Errand, failed: Channel | None, *, attempt: int) -> None:
-        """Ask the first of the key's owners, as the ring is now, that did not just fail, unless that is this node."""
+    def _ask_last(self, errand: _Errand, channel: Channel) -> bool:
+        """A peer sends askers on, and there is nobody else: now it is to do what it can. False: it was told so before, or is out of reach."""
+        if errand.change.kind != GET or errand.flags & (LAST | PEEK) or not channel.usable:
+            return False
+        errand.flags |= LAST
+        self._send(errand, channel, attempt=ATTEMPTS)
+        return True
+
+    def _ask_elsewhere(self, errand: _Errand, failed: Channel | None, *, attempt: int, refused: bool = False) -> None:
+        """Ask the first of the key's owners, as the ring is now, that did not just fail, unless that is this node. ``refused``: it said so itself."""
         errand.promised = None  # it is owners who tell
         for member in self._mesh.ring.owners(errand.change.key, ATTEMPTS):
             if member.node_id == self._self_id:
@@ -317,7 +326,9 @@ class RemotePeers:
             if channel is not None and channel is not failed and channel.usable:
                 self._send(errand, channel, attempt=attempt)
                 return
-        errand.on_answer(failure(PeerUnavailable(f"nobody who could answer for {errand.change.key!r} can be reached")))
+        if not (refused and failed is not None and self._ask_last(errand, failed)):
+            unreachable = PeerUnavailable(f"nobody who could answer for {errand.change.key!r} can be reached")
+            errand.on_answer(failure(unreachable))
 
     def _send(self, errand: _Errand, channel: Channel, *, attempt: int) -> None:
         change = errand.change
@@ -375,9 +386,11 @@ class RemotePeers:
             return
         error = error if told else undone(batch, error)
         # A peer that says so itself is stopping: no answer either.
-        if batch.attempt + 1 < ATTEMPTS and isinstance(error, PeerUnavailable):
-            self._ask_elsewhere(errand, batch.channel, attempt=batch.attempt + 1)
-        else:
+        if not isinstance(error, PeerUnavailable):
+            errand.on_answer(failure(error))
+        elif batch.attempt + 1 < ATTEMPTS:
+            self._ask_elsewhere(errand, batch.channel, attempt=batch.attempt + 1, refused=told)
+        elif not (told and self._ask_last(errand, batch.channel)):
             errand.on_answer(failure(error))
 
 
