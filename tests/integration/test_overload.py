@@ -163,6 +163,7 @@ def test_who_floods_the_node_with_what_is_there_slows_the_others_down_by_a_few_t
                     took_s.append(time.monotonic() - began_s)
                 during = flood.sent() - before
             assert during > 20
-            assert sorted(took_s)[50] < 0.05
+            # A few turns of the loop; who had to wait behind all that is queued would wait for seconds.
+            assert sorted(took_s)[50] < 0.3
 
     asyncio.run(ask())

@@ -20,7 +20,7 @@ from typing import Final, Protocol
 
 from zmcache.core import wire
 from zmcache.core.wire import FOLLOWING, News
-from zmcache.errors import Busy, ZmcacheError
+from zmcache.errors import Busy
 from zmcache.peers.channel import Channel, State
 
 BEAT_S: Final = 0.5
@@ -132,22 +132,22 @@ class Session:
 
     def _answered(self, asked_s: float, asked_seen: int, losses: int, answer: asyncio.Future[wire.Reply]) -> None:
         self._asking = None
+        error = None if answer.cancelled() else answer.exception()
         if answer.cancelled() or self._closed or self.rests:
             return
-        if losses != self._losses:
+        if error is None and losses != self._losses:
             # It is of before something was lost: what it counts may not be counted any more.
             self._beat()
             return
-        try:
-            news = answer.result()
-        except Busy as error:
+        if isinstance(error, Busy):
             _log.warning("%s: %s", self.channel.name, error)
             self._lose()
             return
-        except ZmcacheError as error:
+        if error is not None:
             _log.debug("%s does not say what it has told: %s", self.channel.name, error)
             self.life += self._incarnation is None
             return
+        news = answer.result()
         if not isinstance(news, News):
             return
         # News that came right behind this answer has been heard before it: a future tells its own a turn later.
