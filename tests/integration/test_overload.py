@@ -146,6 +146,7 @@ def test_who_floods_the_loaders_queue_does_not_take_the_place_of_who_asks_for_a_
     asyncio.run(ask())
 
 
+@pytest.mark.alone  # what it measures is how long a turn takes
 def test_who_floods_the_node_with_what_is_there_slows_the_others_down_by_a_few_turns_only(tmp_path: Path) -> None:
     async def ask() -> None:
         async with serving(tmp_path) as address, zmcache.connect(address) as client:
@@ -163,7 +164,6 @@ def test_who_floods_the_node_with_what_is_there_slows_the_others_down_by_a_few_t
                     took_s.append(time.monotonic() - began_s)
                 during = flood.sent() - before
             assert during > 20
-            # A few turns of the loop; who had to wait behind all that is queued would wait for seconds.
-            assert sorted(took_s)[50] < 0.3
+            assert sorted(took_s)[50] < 0.05
 
     asyncio.run(ask())
