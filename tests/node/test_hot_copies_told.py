@@ -16,6 +16,7 @@ from mesh_fixture import Cluster, endpoint, mesh_test
 from news_faults import FAULTS, Wire, read_against_writer
 from scripted_loader import value_of
 
+from zmcache.core.ring import SERVING
 from zmcache.node import followers as followers_module
 from zmcache.peers import following
 from zmcache.peers.following import SILENCE_S, Session
@@ -175,7 +176,9 @@ def test_a_key_that_another_node_owns_is_not_read_from_a_copy_that_its_former_ow
         if not hears:
             cluster.registry.views["b"] = tuple(cluster.registry.members.values())
         await cluster.start("c", settle=hears)
-        await eventually(lambda: len(cluster.nodes["a"].ring().members) == 3)
+        # That it serves, each builds into a ring of its own; while it joined it was a member, too, and owned nothing.
+        ring_of_a = cluster.nodes["a"].ring
+        await eventually(lambda: (newcomer := ring_of_a().member("c")) is not None and newcomer.state == SERVING)
         moved = [key for key in keys if cluster.nodes["c"].is_ours(key)]
         assert moved
         for key in moved:
