@@ -16,15 +16,20 @@ from zmcache.copying import NOBODY, Receivers
 from zmcache.core.flight import Flight, Outcome, Waiter, failure
 from zmcache.core.marks import ABSENT
 from zmcache.core.settings import GroupSettings
+from zmcache.core.tokens import token_of
 from zmcache.core.wire import (
+    ADD,
+    CAS,
     DELETE,
     DONE,
     FROM_HOT,
     FROM_LOADER,
     FROM_OWNER,
+    INCR,
     NO_SUCH_KEY,
     NOT_THERE,
     SET,
+    TOUCH,
     Change,
     Limits,
 )
@@ -392,6 +397,20 @@ def test_deleting_what_is_remembered_as_absent_says_that_it_was_not_there() -> N
         bench.loader.known = lambda key: True
         assert (await bench.get("mine")).value == value_of("mine")
         assert bench.delete("mine").status == DONE
+
+    bench_test(test)
+
+
+def test_a_change_of_what_is_there_is_no_hit() -> None:
+    async def test(bench: Bench) -> None:
+        bench.set("mine", b"1")
+        for kind in (SET, ADD, INCR, TOUCH, CAS, DELETE, DELETE):
+            bench.group.change_local(Change(kind, "mine", b"2", token=token_of(b"3")))
+        statistics = bench.group.statistics()
+        assert (statistics.hits, statistics.misses) == (0, 0)
+        bench.set("mine", b"1")
+        await bench.get("mine")
+        assert bench.group.statistics().hits == 1
 
     bench_test(test)
 

@@ -38,6 +38,7 @@ from zmcache.core.wire import (
     NO_SUCH_KEY,
     NONE_FLAG,
     NOT_THERE,
+    SET,
     TOUCH,
     Change,
 )
@@ -75,6 +76,9 @@ class Changing:
     def apply(self, change: Change) -> Outcome:
         """Carry out one change of what is held here."""
         kind, key = change.kind, change.key
+        if kind == SET:
+            # It carries nothing but what a set may say, and asks for nothing that is there.
+            return self._put(change, self._lives.of_set(change.ttl_ms))
         if kind == DELETE:
             return self._delete(key)
         there = self._there(key)
@@ -100,11 +104,12 @@ class Changing:
 
     def _there(self, key: str) -> Marked | None:
         """The value with all that is known of it, unless it is past its life, or old."""
+        # Not `lookup`: nobody has read it, and the statistics tell hits from changes.
         now_s = self._clock()
-        entry = self._store.lookup(key, now_s)
+        entry = self._store.peek(key, now_s)
         if entry is None or entry[0] is ABSENT:
             return None
-        held, expires_at_s = entry
+        held, expires_at_s, _ = entry
         if isinstance(held, bytes):
             return Marked(held, expires_at_s)
         mark = read_mark(held, expires_at_s)
@@ -116,10 +121,10 @@ class Changing:
 
     def _touch(self, change: Change) -> Outcome:
         """Another life for what is there. The times in which it may be given beyond its life, and how long it took to make, stay with it."""
-        entry = self._store.lookup(change.key, self._clock())
+        entry = self._store.peek(change.key, self._clock())
         if entry is None:
             return Outcome(None, NOT_THERE, 0.0)  # it has ended since it was found
-        held, kept_until_s = entry
+        held, kept_until_s, _ = entry
         mark = Marked(held) if isinstance(held, bytes) else read_mark(held)
         beyond: dict[str, Any] = {"tags": mark.tags, "stamp": mark.stamp}
         if mark.fresh_until_s < math.inf:
@@ -134,10 +139,15 @@ class Changing:
     def _put(self, change: Change, life_s: float) -> Outcome:
         now_s = self._clock()
         fresh_until_s = now_s + life_s
+        version = self._next_version(change.key)
+        if type(change.value) is bytes and not (change.tags or change.stale_ms or change.error_ms or change.took_ms):
+            # As nearly all are. Their time is read once, and nothing is made of them.
+            if not self._set(change.key, change.value, fresh_until_s, version):
+                return self._too_large(change.value)
+            return Outcome(None, DONE, fresh_until_s)
         stale_s, error_s = change.stale_ms / 1000, change.error_ms / 1000
         kept_s = life_s + max(stale_s, error_s)
         needs_mark = kept_s > life_s or change.took_ms
-        version = self._next_version(change.key)
         held = marked(
             Marked(
                 change.value,
