@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from zmcache.core.ring import JOINING, SERVING, Member, Ring
+from zmcache.core.ring import JOINING, SERVING, Epoch, Member, Ring
 from zmcache.core.wire import Limits
 from zmcache.deadlines import Deadlines
 from zmcache.errors import Busy, UnknownGroup, ZmcacheError
+from zmcache.node import handover as handover_module
 from zmcache.node.doubt import Doubt
+from zmcache.node.handover import Handover
 from zmcache.peers.mesh import Mesh
 from zmcache.transport.memory import MemoryNetwork, MemoryTransport
 
@@ -64,5 +66,34 @@ def test_who_was_too_busy_to_be_asked_has_not_been_heard(error: ZmcacheError, is
         doubt.begin(5.0, lambda: None)
         await doubt.wait_over()
         assert (mesh.known_ring is mesh.ring) == is_heard
+
+    doubt_test(test)
+
+
+def test_who_asks_anew_by_a_newer_ring_is_waited_for_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits_s = 1.0
+    monkeypatch.setattr(handover_module, "_RINGS_AGREE_S", waits_s)
+
+    async def test(mesh: Mesh, _: Doubt) -> None:
+        mesh.adopt(ring(1, "abc"))
+        handover = Handover(mesh, {}, "b", rate_bytes=1e6)
+        clock = asyncio.get_running_loop().time
+        told: list[tuple[int | None, float]] = []
+        all_told = asyncio.Event()
+
+        def on_peer_back(peer: str, *, tell: int | None = None) -> None:
+            told.append((tell, clock()))
+            all_told.set()
+
+        monkeypatch.setattr(handover, "on_peer_back", on_peer_back)
+        for number in range(12):
+            handover.on_doubt("a", number, Epoch(2 + number, 7))
+            asked_s = clock()
+            await asyncio.sleep(waits_s / 10)
+        async with asyncio.timeout(20):
+            await all_told.wait()
+        assert [number for number, _ in told] == [11]
+        assert told[0][1] - asked_s >= waits_s - 0.01
+        await handover.aclose()
 
     doubt_test(test)

@@ -176,7 +176,9 @@ class AnyRoute:
 
     def refused(self, channel: Channel) -> None:
         """Of many given nodes several may be starting at once: the others are asked for a while."""
-        self._refused_s[channel.endpoint] = self.mesh.clock()
+        now_s = self.mesh.clock()
+        lately = {endpoint: at_s for endpoint, at_s in self._refused_s.items() if now_s - at_s < _REFUSES_S}
+        self._refused_s = lately | {channel.endpoint: now_s}
 
     def _has_refused(self, channel: Channel) -> bool:
         at_s = self._refused_s.get(channel.endpoint)

@@ -62,8 +62,8 @@ class Handover:
         self._settled = self._handed_for = self._settled_in_use = Ring.EMPTY
         # Peers that are to be compared with, and the number by which they are to be told (0: that of who joins; None: they are not).
         self._pairs: dict[str, int | None] = {}
-        # Those that asked by a newer ring: the number, and the ring's epoch.
-        self._ahead: dict[str, tuple[int, Epoch]] = {}
+        # Those that asked by a newer ring: the number, the ring's epoch, and until when it is waited for.
+        self._ahead: dict[str, tuple[int, Epoch, asyncio.TimerHandle]] = {}
         self._owed: dict[str, int] = {}  # those that are to be told, and could not be compared with yet
         self._tries: dict[str, int] = {}
         self._again: dict[str, asyncio.TimerHandle] = {}
@@ -84,18 +84,21 @@ class Handover:
 
     def on_ring(self) -> None:
         """The mesh has adopted another ring, or other members."""
-        for peer in [peer for peer, (_, epoch) in self._ahead.items() if not self._is_behind(epoch)]:
+        for peer in [peer for peer, (_, epoch, _) in self._ahead.items() if not self._is_behind(epoch)]:
             self._answer(peer)
         self._wake()
 
     def on_doubt(self, peer: str, number: int, epoch: Epoch) -> None:
         """A peer with a ring of that epoch doubts what it holds; it is told by that number, once this node has that ring, too, or should have."""
+        # It asks by one number at a time. The time of an earlier question is not this one's.
+        before = self._ahead.pop(peer, None)
+        if before is not None:
+            before[2].cancel()
         if not self._is_behind(epoch) or len(self._ahead) >= _OWED_MOST:
             self.on_peer_back(peer, tell=number)
         else:
             # What it is to be given by that ring would not be sent from here yet.
-            self._ahead[peer] = number, epoch
-            self._loop.call_later(_RINGS_AGREE_S, self._answer, peer)
+            self._ahead[peer] = number, epoch, self._loop.call_later(_RINGS_AGREE_S, self._answer, peer)
 
     def _is_behind(self, theirs: Epoch) -> bool:
         # One may have counted further than the other, and have the same members.
@@ -104,7 +107,8 @@ class Handover:
 
     def _answer(self, peer: str) -> None:
         asked = self._ahead.pop(peer, None)
-        if asked is not None and not self._closed:
+        if asked is not None:
+            asked[2].cancel()
             self.on_peer_back(peer, tell=asked[0])
 
     def on_peer_back(self, peer: str, *, tell: int | None = None) -> None:
@@ -159,9 +163,10 @@ class Handover:
     async def aclose(self) -> None:
         """Stop where it is."""
         self._closed = True
-        for timer in self._again.values():
+        for timer in (*self._again.values(), *(asked[2] for asked in self._ahead.values())):
             timer.cancel()
         self._again.clear()
+        self._ahead.clear()
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
