@@ -1,9 +1,10 @@
 """A node: what serves a share of the ring.
 
 node.py         its life: start, serve, drain, stop
-dispatch.py     requests from the wire to answers on the wire
-late.py         the positions of a request that could not be answered at once
-rows.py         what an answer says of each key, and how much of it fits a message
+dispatch.py     which frame from the wire is whose
+keyrequests.py  what others ask of keys: to read and to change them; tagrequests.py: of tags; followers.py: to be told of changes
+inflight.py     how many keys of each connection wait for an answer; late.py: the positions of a request that could not be answered at once
+answering.py    answers to the wire; rows.py: what they say of each key, and how much of it fits a message
 membership.py   snapshots of the members to the ring in use
 handover.py     who is to hold something, and lacks it, is sent it: when, by whom, to whom
 comparing.py    what a peer lacks, found by digests; walking.py: over all that is held; sending.py: copies on their way

@@ -26,18 +26,11 @@ def figures_of(
 ) -> Iterator[dict[str, float]]:
     """All of a node's counters by name, in blocks of what belongs together: the node's own, then those of each group, then of each peer.
 
-    ``requests`` are keys asked for by clients, ``forwarded`` those that peers passed on. ``copies_short``, by group: see `zmcache.node.short`.
+    ``copies_short``, by group: see `zmcache.node.short`.
     """
     ring = mesh.ring
     yield {
-        "serving": float(dispatcher.serving),
-        "requests": dispatcher.requests,
-        "forwarded": dispatcher.forwarded,
-        "late": dispatcher.late,
-        "frames": dispatcher.frames,
-        "bad_frames": dispatcher.bad_frames,
-        "refused": dispatcher.refused,
-        "cancelled": dispatcher.cancelled,
+        **dispatcher.statistics(),
         "peers": len(mesh.states()),
         "peers.in_use": len(mesh.states()) - sum(not channel.usable for channel in mesh.used),
         "peers.slow": sum(channel.health.latency.slow for channel in mesh.used),
