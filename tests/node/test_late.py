@@ -15,17 +15,6 @@ LEASE = Outcome(None, LEASED, 0.0, None, 17)
 VALUE = Outcome(b"value", FROM_OWNER, 1e9)
 
 
-class Timer:
-    """In place of `Deadlines`: the test says when."""
-
-    def add(self, deadline_s: float, callback: Callable[[], None]) -> int:
-        self.fire = callback
-        return 0
-
-    def discard(self, bucket: int, callback: Callable[[], None]) -> None:
-        self.fire = lambda: None
-
-
 class Way:
     """A flight that can be left."""
 
@@ -37,38 +26,63 @@ class Way:
 
 
 class Request:
-    def __init__(self, count: int) -> None:
-        self.timer = Timer()
+    """A request whose work begins when it is made; and the `Home` that it waits in, whose deadline passes when the test says so."""
+
+    def __init__(self, count: int, *, at_once: dict[int, Outcome] | None = None) -> None:
         self.sent: list[Row] = []
-        self.given_up = self.done = 0
+        self.waiting = self.done = self.turns = 0
         self.ways = [Way() for _ in range(count)]
-        self.late = Late(
-            count,
-            1.0,
-            loop=asyncio.get_running_loop(),
-            deadlines=self.timer,  # type: ignore[arg-type]
-            send=self.sent.extend,
-            give_up=self._give_up,
-            done=self._done,
-        )
+        self.late = Late((b"peer", 1), count, 1.0, self, self._send)
         self.waiters = [self.late.waiter(at) for at in range(count)]
         for at, way in enumerate(self.ways):
+            if at_once is not None and at in at_once:
+                self.waiters[at](at_once[at])
             self.late.joined(at, way, self.waiters[at])
+        self.late.flush()
 
-    def _give_up(self, count: int) -> None:
-        self.given_up += count
+    def _send(self, rows: list[Row]) -> None:
+        self.sent += rows
 
-    def _done(self) -> None:
+    def waits(self, late: Late, count: int) -> int:
+        self.waiting += count
+        return 7
+
+    def settled(self, late: Late, count: int) -> None:
+        self.waiting -= count
+
+    def ended(self, late: Late, bucket: int) -> None:
+        assert bucket == 7
         self.done += 1
+
+    def soon(self, call: Callable[[], None]) -> None:
+        self.turns += 1
+        asyncio.get_running_loop().call_soon(call)
+
+
+def test_a_request_that_is_all_done_when_its_work_has_begun_waits_for_nothing() -> None:
+    request = Request(2, at_once={1: VALUE, 0: LEASE})
+    assert request.sent == [(0, LEASE), (1, VALUE)]
+    assert (request.turns, request.waiting, request.done) == (0, 0, 0)
+    request.late.cancel(None)
+    assert [way.left for way in request.ways] == [[], []]
+
+
+def test_what_was_done_at_once_is_sent_at_once_and_only_the_rest_waits() -> None:
+    request = Request(3, at_once={1: VALUE})
+    assert request.sent == [(1, VALUE)]
+    assert request.waiting == 2
+    request.late.expire()
+    assert (request.sent, request.waiting, request.done) == ([(1, VALUE)], 0, 1)
+    assert [len(way.left) for way in request.ways] == [1, 0, 1]
 
 
 def test_what_came_in_the_turn_of_the_deadline_is_sent_and_the_rest_given_up() -> None:
     async def main() -> None:
         request = Request(2)
         request.waiters[1](LEASE)
-        request.timer.fire()
+        request.late.expire()
         assert request.sent == [(1, LEASE)]
-        assert (request.given_up, request.done) == (1, 1)
+        assert (request.waiting, request.done) == (0, 1)
         assert request.ways[0].left == [request.waiters[0]]
         assert request.ways[1].left == []
         await asyncio.sleep(0)
@@ -90,7 +104,7 @@ def test_what_comes_in_one_turn_goes_out_together_at_its_end() -> None:
         assert request.done == 0
         request.waiters[1](VALUE)
         await asyncio.sleep(0)
-        assert (len(request.sent), request.given_up, request.done) == (3, 0, 1)
+        assert (len(request.sent), request.waiting, request.done) == (3, 0, 1)
 
     asyncio.run(main())
 
@@ -104,7 +118,7 @@ def test_what_is_cancelled_is_left_unless_it_has_come(positions: list[int] | Non
         request.late.cancel(positions)
         await asyncio.sleep(0)
         assert request.sent == [(0, VALUE)]
-        assert (request.given_up, request.done) == (1, 1)
+        assert (request.waiting, request.done) == (0, 1)
         assert request.ways[1].left == [request.waiters[1]]
         assert request.ways[0].left == []
 

@@ -59,18 +59,18 @@ class Answers:
 
     def outcomes(self, peer: bytes, request: KeyRequest, rows: list[Row], now_s: float) -> None:
         """What came of some of a request's keys; ``now_s`` by the clock of their expiries."""
+        came = [outcome for _, outcome in rows]
+        tokens, with_tags = [outcome.token for outcome in came], [outcome.has_tags for outcome in came]
         self.rows(
             peer,
             request,
             [at for at, _ in rows],
-            bytes(outcome.status for _, outcome in rows),
-            [outcome.value if outcome.error is None else error_text(outcome.error) for _, outcome in rows],
+            bytes([outcome.status for outcome in came]),
+            [outcome.value if outcome.error is None else error_text(outcome.error) for outcome in came],
             # What was found at the beginning of this turn may have ended by now.
-            lives_ms([max(outcome.expires_at_s, now_s) for _, outcome in rows], now_s),
-            [outcome.token for _, outcome in rows] if any(outcome.token for _, outcome in rows) else None,
-            [wire.TAGS_FLAG * outcome.has_tags for _, outcome in rows]
-            if any(outcome.has_tags for _, outcome in rows)
-            else None,
+            lives_ms([max(outcome.expires_at_s, now_s) for outcome in came], now_s),
+            tokens if any(tokens) else None,
+            [wire.TAGS_FLAG * has_tags for has_tags in with_tags] if any(with_tags) else None,
         )
 
     def rows(

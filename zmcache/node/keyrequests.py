@@ -164,8 +164,7 @@ class KeyRequests:
                     forwarded=forwarded, trace=trace, source=peer, last=last,
                 )  # fmt: skip
                 late.joined(at, flight, waiter)
-        if fills:
-            late.flush()
+        late.flush()
 
     def _peek(self, peer: bytes, get: wire.Get, group: LocalGroup) -> None:
         late = self._late(peer, get, group, len(get.keys))
