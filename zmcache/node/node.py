@@ -54,7 +54,6 @@ from zmcache.transport.base import Listener, Transport
 
 _PUBLISHED_S: Final = 5.0  # until what was published is in this node's own ring
 _ASKS_AGAIN_S: Final = 1.0
-_COMPARED_MOST: Final = 8  # peers whose digests wait for a walk
 _LOOKS_AGAIN_S: Final = 0.1
 _RELAYED_S: Final = 2.0
 _QUIET_S: Final = 0.5  # no request for this long: everyone has heard that the node is leaving
@@ -116,7 +115,6 @@ class Node:
         self._followers: Followers | None = None
         self._repairing: Repairing | None = None
         self._followed_by = Ring.EMPTY
-        self._comparing: set[asyncio.Task[None]] = set()
         self.on_leave: Callable[[bool], None] | None = None
         """Called when somebody asks this node to leave the ring and end; with True: and to begin again. None: nobody may."""
         self._started_s = 0.0
@@ -361,8 +359,6 @@ class Node:
             await self._shortage.aclose()
         if self._handover is not None:
             await self._handover.aclose()
-        for task in self._comparing:
-            task.cancel()
         for group in self._groups.values():
             await group.aclose()
         for name, loader in self._loaders.items():
@@ -500,18 +496,9 @@ class Node:
 
     def compare(self, request: wire.Digests, answer: Callable[[bytes], None]) -> bool:
         """See `zmcache.node.dispatch.Desk`."""
-        handover = self._handover
-        if handover is None or self._loop is None or len(self._comparing) >= _COMPARED_MOST:
+        if self._handover is None:
             return False
-
-        async def compare() -> None:
-            assert handover is not None
-            answer(await handover.compare(request.sender, request.group, request.digests))
-
-        task = self._loop.create_task(compare(), name="zmcache compare")
-        self._comparing.add(task)
-        task.add_done_callback(self._comparing.discard)
-        return True
+        return self._handover.compare(request.sender, request.group, request.digests, answer)
 
     def on_invalidated(self, request: wire.Invalidate) -> None:
         """See `zmcache.node.dispatch.Desk`."""
