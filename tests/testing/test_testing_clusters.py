@@ -59,7 +59,7 @@ def test_expired_entries_are_freed_and_the_nodes_are_quiet_afterwards() -> None:
         assert sum(node.group("items").statistics().entries for node in cluster.nodes.values()) == 500
         cluster.advance("2h")
         await eventually(lambda: not any(node.group("items").statistics().entries for node in cluster.nodes.values()))
-        assert not any(node._sweep() for node in cluster.nodes.values()), "nothing more to do"
+        assert not any(node._housekeeping._sweep() for node in cluster.nodes.values()), "nothing more to do"
 
     run(test, ttl_s=3600.0)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import os
 import random as chance
@@ -26,7 +25,6 @@ from zmcache.calls import Group
 from zmcache.config import NodeConfig, load_node, node_id_from
 from zmcache.core import wire
 from zmcache.core.ring import JOINING, LEAVING, SERVING, Epoch, Member, Ring
-from zmcache.core.tidying import TURN_S
 from zmcache.core.versions import Versions
 from zmcache.deadlines import Deadlines
 from zmcache.discovery.base import Discovery, Snapshot
@@ -39,7 +37,7 @@ from zmcache.node.doubt import Doubt
 from zmcache.node.figures import figures_of
 from zmcache.node.followers import Followers
 from zmcache.node.handover import Handover
-from zmcache.node.housekeeping import SUSPECTED_S, Housekeeping, time_since_boot_s
+from zmcache.node.housekeeping import SUSPECTED_S, Housekeeping, Sweep, time_since_boot_s
 from zmcache.node.membership import Membership
 from zmcache.node.reload import Changes, changes, with_budgets
 from zmcache.node.repairing import Repairing
@@ -93,7 +91,6 @@ class Node:
         self._make_discovery = discovery or (lambda member: make_discovery(config, member))
         self._loaders: dict[str, Loader] = {}
         self._groups: dict[str, Group] = {}
-        self._tidied: Iterator[Group] = iter(())
         self._started = self._stopped = False
         self._pid = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -226,7 +223,6 @@ class Node:
         self._mesh.on_cut_off = self._repairing.doubt
         for held in self._groups.values():
             held.tags.watch(self._look_at_tags)
-        self._tidied = itertools.cycle(self._groups.values())
         self._followers = Followers(
             self._groups,
             self._listener.send_nowait,
@@ -252,7 +248,9 @@ class Node:
         await self._membership.wait_ring()
         self._repairing.begin()
         # While it joins, too: who has vanished is let go of.
-        self._housekeeping = Housekeeping(self._sweep, self._on_standstill, clock=self._boot_time)
+        sweep = Sweep(self._away, self._membership, self._groups, clock=self._clock)
+        self._housekeeping = Housekeeping(sweep, self._on_standstill, clock=self._boot_time)
+        self._housekeeping.begin()
         self._member = await self._join(self._member)
         self._dispatcher.serving = True
         # What was kept in its place while it was away, or is not equal everywhere for whatever reason.
@@ -605,16 +603,3 @@ class Node:
             for group in self._groups.values():
                 group.stood_still()
             self._begin_doubt()
-
-    def _sweep(self) -> bool:
-        assert self._membership is not None
-        if self._away is not None:
-            self._away.look()
-        self._membership.check_held()
-        until_s = self._clock() + TURN_S
-        for _ in self._groups:
-            # Whoever had no turn, or has more to do, is among the first next time.
-            group = next(self._tidied)
-            if group.tidy(until_s) or self._clock() >= until_s:
-                return True
-        return False
