@@ -26,8 +26,7 @@ class Wire:
 
     def tap(self, cluster: Cluster) -> None:
         for node in cluster.nodes.values():
-            followers = node._followers
-            assert followers is not None
+            followers = node._parts.followers
             followers._send = self._tapped(followers._send)
 
     def _tapped(self, send: Callable[[bytes, bytes], bool]) -> Callable[[bytes, bytes], bool]:

@@ -90,8 +90,7 @@ def test_a_value_with_tags_that_a_look_brings_is_no_hot_copy_and_goes_with_its_t
         assert await c.get(key) == b"old"
         cluster.network.resume(endpoint("b"))
         assert c.statistics().hot_entries == 0
-        mesh = cluster.nodes["c"]._mesh
-        assert mesh is not None
+        mesh = cluster.nodes["c"]._parts.mesh
         await eventually(lambda: all(channel.usable for channel in mesh.channels()), within_s=15)
         await cluster.group("b").invalidate_tags("t")
         assert await c.get(key) is None

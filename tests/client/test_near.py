@@ -83,7 +83,7 @@ def test_the_owner_notes_what_is_popular_of_what_it_is_asked_for_in_one_message(
             assert len(await items.get_many(names[150:])) == 151
             assert await items.get("popular") == b"new"
             assert hits(items) == before + 1
-            (follower,) = cluster.nodes["a"]._followers._followers.values()  # type: ignore[union-attr]
+            (follower,) = cluster.nodes["a"]._parts.followers._followers.values()
             assert list(follower.kept) == [("items", "popular")]
 
     mesh_test(test, "a", loads=False)
@@ -250,9 +250,8 @@ def test_connections_that_break_and_an_owner_that_begins_anew_with_its_counters_
             assert reads > 100
             assert oldest_s < SILENCE_S + 0.2
             node = cluster.nodes[owner]
-            assert node._followers is not None
             # As a process that was started in its place, and has told nobody anything yet.
-            followers = node._followers
+            followers = node._parts.followers
             for follower in list(followers._followers.values()):
                 followers._forget(follower)
             followers._incarnation += 1

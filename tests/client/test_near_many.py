@@ -145,9 +145,8 @@ def test_what_is_here_is_given_while_its_owner_hangs_and_a_cancelled_call_leaves
             assert await items.get_many(others) == others
             mesh = client._mesh
             assert mesh is not None
-            serving = {
-                node._dispatcher: node._dispatcher.on_frame for node in cluster.nodes.values() if node._dispatcher
-            }
+            dispatchers = [node._parts.dispatcher for node in cluster.nodes.values()]
+            serving = {dispatcher: dispatcher.on_frame for dispatcher in dispatchers}
             for dispatcher in serving:
                 dispatcher.on_frame = lambda peer, frame: None  # type: ignore[method-assign]
             assert await items.get_many(values) == values

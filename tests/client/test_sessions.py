@@ -17,8 +17,6 @@ from zmcache.peers.following import BEAT_S
 def test_news_that_comes_right_behind_the_answer_to_how_much_was_told_is_no_loss() -> None:
     async def test(cluster: Cluster) -> None:
         key = cluster.key_of("a")
-        followers = cluster.nodes["a"]._followers
-        assert followers is not None
         async with cluster.client(near=NEAR) as client, cluster.client() as other:
             near, far = client.group("items"), other.group("items")
             await far.set("kept", b"1")
@@ -76,8 +74,7 @@ def test_who_was_suspended_and_forgotten_before_it_was_told_anything_believes_it
             await far.set("k", b"1")
             await kept(near, "k", b"1")
             owner = cluster.nodes["a"].ring().owner("k").node_id
-            followers = cluster.nodes[owner]._followers
-            assert followers is not None
+            followers = cluster.nodes[owner]._parts.followers
             # So long does it say nothing, and hear nothing.
             away_s = SILENT_S + 2
             clock = followers._clock

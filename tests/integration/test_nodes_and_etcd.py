@@ -139,7 +139,7 @@ def test_a_whole_cluster_starts_from_the_members_last_seen_while_etcd_is_away_an
             await nodes.write_and_read("away")
             await etcd.start()
             await eventually(
-                lambda: all(node._discovery.statistics().registered for node in nodes.running.values()),  # type: ignore[union-attr]
+                lambda: all(node._parts.discovery.statistics().registered for node in nodes.running.values()),  # type: ignore[attr-defined]
                 within_s=20,
             )
             await nodes.agree()
@@ -182,7 +182,7 @@ def test_an_etcd_that_lost_its_data_is_told_again_that_all_serve_and_newcomers_j
             shutil.rmtree(tmp_path / "etcd" / "data")
             await etcd.start()
             await eventually(
-                lambda: all(node._discovery.statistics().registered for node in nodes.running.values()),  # type: ignore[union-attr]
+                lambda: all(node._parts.discovery.statistics().registered for node in nodes.running.values()),  # type: ignore[attr-defined]
                 within_s=20,
             )
             for _ in range(20):  # not for something to happen: for nothing to
@@ -211,8 +211,8 @@ def test_a_node_that_was_killed_is_back_within_its_old_lease_and_has_what_it_is_
             await nodes.write_and_read("before")
             killed = nodes.running.pop("b")
             # As a kill: nobody takes it off the list.
-            killed._discovery._worker.post = lambda *_: None  # type: ignore[union-attr,method-assign]
-            killed._discovery._worker._keeper.registration = None  # type: ignore[union-attr]
+            killed._parts.discovery._worker.post = lambda *_: None  # type: ignore[attr-defined]
+            killed._parts.discovery._worker._keeper.registration = None  # type: ignore[attr-defined]
             await killed.stop()
             took_s = await nodes.start("b")
             assert took_s < 8

@@ -14,7 +14,7 @@ async def cut_off_a(cluster: Cluster) -> None:
     """The others, of which the memory network has no half, cannot reach each other either."""
     for name in ("b", "c"):
         cluster.network.cut(endpoint(name))
-    await eventually(lambda: cluster.nodes["a"].is_away, within_s=10)
+    await eventually(lambda: cluster.nodes["a"]._parts.away.is_away, within_s=10)
 
 
 def test_it_sends_who_asks_on_but_answers_who_has_nobody_else() -> None:
@@ -75,7 +75,7 @@ def test_it_serves_again_when_it_has_what_was_written_meanwhile() -> None:
             cluster.group("b")._changing.apply(Change(SET, key, b"new"))
             for name in ("b", "c"):
                 cluster.network.heal(endpoint(name))
-            await eventually(lambda: not cluster.nodes["a"].is_away, within_s=20)
+            await eventually(lambda: not cluster.nodes["a"]._parts.away.is_away, within_s=20)
             assert await client.group("items").get(key) == b"new"
 
     mesh_test(test, "a", "b", "c", copies=2, acks=1, loads=False)
@@ -102,8 +102,8 @@ def test_of_two_nodes_the_one_that_is_left_serves(copies: int) -> None:
             key = cluster.key_of("a")
             await items.set(key, b"1")
             await cluster.kill("b")
-            await eventually(lambda: cluster.nodes["a"]._mesh.states()["b"].value != "up", within_s=10)  # type: ignore[union-attr]
-            assert not cluster.nodes["a"].is_away
+            await eventually(lambda: cluster.nodes["a"]._parts.mesh.states()["b"].value != "up", within_s=10)
+            assert not cluster.nodes["a"]._parts.away.is_away
             assert await items.get(key) == b"1"
 
     mesh_test(test, "a", "b", copies=copies, acks=1, loads=False)

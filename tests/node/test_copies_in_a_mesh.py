@@ -30,8 +30,7 @@ async def settle(cluster: Cluster) -> None:
     """Until nobody has anything to hand over."""
     await cluster.settled()
     for node in cluster.nodes.values():
-        assert node._handover is not None
-        await node._handover.wait_settled()
+        await node._parts.handover.wait_settled()
 
 
 def test_an_acknowledged_set_is_held_by_as_many_as_were_asked_for() -> None:

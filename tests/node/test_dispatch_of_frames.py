@@ -315,8 +315,7 @@ def test_an_answer_says_when_the_node_does_not_own_the_key() -> None:
 
 def test_a_node_that_is_starting_or_stopping_answers_pings_and_sends_requests_elsewhere() -> None:
     async def test(cluster: Cluster, line: Wire) -> None:
-        dispatcher = cluster.nodes["a"]._dispatcher
-        assert dispatcher is not None
+        dispatcher = cluster.nodes["a"]._parts.dispatcher
         dispatcher.serving = False
         assert (await line.ask(wire.PING)).kind == wire.PONG
         refused = await line.ask(wire.GET, ["k"])

@@ -21,9 +21,7 @@ class Heard:
     """A node's followers whose news comes here."""
 
     def __init__(self, cluster: Cluster) -> None:
-        found = cluster.nodes["a"]._followers
-        assert found is not None
-        self.followers: Followers = found
+        self.followers: Followers = cluster.nodes["a"]._parts.followers
         self.group = cluster.group("a")
         self.news: list[wire.News] = []
         self.followers._send = self._take

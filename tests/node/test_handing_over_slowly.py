@@ -21,8 +21,7 @@ ACKNOWLEDGED = b"acknowledged" + bytes(4000)
 
 def hand_over_slowly(cluster: Cluster, rate_bytes: float) -> None:
     for node in cluster.nodes.values():
-        assert node._handover is not None
-        node._handover._sending._rate_bytes = rate_bytes
+        node._parts.handover._sending._rate_bytes = rate_bytes
 
 
 async def lost(cluster: Cluster, keys: list[str], ring_of: str) -> list[str]:
@@ -94,8 +93,7 @@ def test_a_new_owner_that_held_no_copy_asks_those_who_do_until_it_has_been_hande
             await asyncio.sleep(0.02)
         assert any(node.statistics()["handover.under_way"] for node in cluster.nodes.values())
         for node in cluster.nodes.values():
-            assert node._handover is not None
-            await node._handover.wait_settled()
+            await node._parts.handover.wait_settled()
         assert await lost(cluster, keys, "b") == []
 
     mesh_test(test, "a", "b", "c", "d", moved_ttl_s=0.3, copies=2, acks=2)
@@ -107,7 +105,7 @@ def test_what_could_not_be_handed_over_is_not_said_to_be() -> None:
         for key in islice(cluster.keys_of("a"), 50):
             await a.set(key, b"v")
         cluster.network.cut(endpoint("c"))
-        await eventually(lambda: not cluster.nodes["a"]._mesh.channel_of("c").usable, within_s=10)  # type: ignore[union-attr]
+        await eventually(lambda: not cluster.nodes["a"]._parts.mesh.channel_of("c").usable, within_s=10)
         await cluster.nodes["a"].drain()
         assert not cluster.nodes["a"].handed_over
         assert cluster.nodes["a"].statistics()["handover.failed"] > 0
@@ -122,9 +120,9 @@ def test_who_can_be_reached_again_before_a_leaving_node_ends_is_handed_its_part(
         for key in keys:
             await a.set(key, ACKNOWLEDGED)
         cluster.network.cut(endpoint("c"))
-        await eventually(lambda: not cluster.nodes["a"]._mesh.channel_of("c").usable, within_s=10)  # type: ignore[union-attr]
+        await eventually(lambda: not cluster.nodes["a"]._parts.mesh.channel_of("c").usable, within_s=10)
         leaving = asyncio.create_task(cluster.nodes["a"].drain())
-        await eventually(lambda: bool(cluster.nodes["a"]._handover.short))  # type: ignore[union-attr]
+        await eventually(lambda: bool(cluster.nodes["a"]._parts.handover.short))
         cluster.network.heal(endpoint("c"))
         await leaving
         assert cluster.nodes["a"].handed_over

@@ -25,11 +25,9 @@ from zmcache.peers.following import SILENCE_S, Session
 async def session(cluster: Cluster, here: str = "a", owner: str = "b") -> Session:
     """That in which the owner tells this node, once it is good."""
     node = cluster.nodes[here]
-    assert node._mesh is not None
-    assert node._peers is not None
-    channel = node._mesh.channel_of(owner)
+    channel = node._parts.mesh.channel_of(owner)
     assert channel is not None
-    found = node._peers.hearings._sessions.of(channel)
+    found = node._parts.peers.hearings._sessions.of(channel)
     await eventually(lambda: found.is_good)
     return found
 
@@ -152,8 +150,7 @@ def test_an_owner_that_does_not_say_how_much_it_has_told_is_not_believed_for_lon
         key, other, a = cluster.key_of("b"), cluster.key_of("c"), cluster.group("a")
         await copied(cluster, key, value_of(key))
         await copied(cluster, other, value_of(other))
-        dispatcher = cluster.nodes["b"]._dispatcher
-        assert dispatcher is not None
+        dispatcher = cluster.nodes["b"]._parts.dispatcher
         following_of = dispatcher._following
         dispatcher._following = lambda peer, request: None  # type: ignore[method-assign]
         await eventually(lambda: a.get_nowait(key) is None, within_s=2.0)
@@ -197,8 +194,7 @@ def test_an_answer_that_comes_after_the_news_of_a_newer_value_is_not_kept() -> N
         cluster.loaders["b"].gate.clear()
         old = asyncio.create_task(a.get(key))
         await eventually(lambda: cluster.loaders["b"].running == 1)
-        before = cluster.nodes["b"]._followers
-        assert before is not None
+        before = cluster.nodes["b"]._parts.followers
         news = before.told
         await b.set(key, b"new")
         await eventually(lambda: before.told > news)
@@ -255,8 +251,7 @@ def test_an_owner_that_nothing_popular_is_asked_of_any_more_is_left_alone(monkey
         found = await session(cluster)
         await eventually(lambda: found.rests)
         assert a.get_nowait(key) is None
-        dispatcher = cluster.nodes["b"]._dispatcher
-        assert dispatcher is not None
+        dispatcher = cluster.nodes["b"]._parts.dispatcher
         asked: list[object] = []
         following_of = dispatcher._following
         dispatcher._following = lambda peer, request: asked.append(request)  # type: ignore[method-assign]
@@ -274,8 +269,7 @@ def test_a_node_that_stops_and_begins_again_with_its_counters_at_zero_is_not_mis
     async def test(cluster: Cluster) -> None:
         key, a = cluster.key_of("b"), cluster.group("a")
         await copied(cluster, key, value_of(key))
-        followers = cluster.nodes["b"]._followers
-        assert followers is not None
+        followers = cluster.nodes["b"]._parts.followers
         for follower in list(followers._followers.values()):
             followers._forget(follower)
         followers._incarnation += 1

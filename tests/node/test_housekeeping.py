@@ -23,6 +23,7 @@ class House:
         self.standstills = 0
         self.sweep: Callable[[], bool] = lambda: True
         self.keeper = Housekeeping(self._swept, self._stood, clock=lambda: self.now_s)
+        self.keeper.begin()
 
     def _swept(self) -> bool:
         self.sweeps += 1
@@ -115,7 +116,7 @@ def test_a_node_that_stood_still_asks_the_others_what_they_were_given_and_keeps_
         stand_still(cluster, "a")
         await eventually(lambda: cluster.nodes["a"].statistics()["standstills"] == 1)
         await eventually(lambda: cluster.nodes["b"].statistics()["handover.compared"] >= 1)
-        await eventually(lambda: not cluster.nodes["a"]._mesh.catches_up)  # type: ignore[union-attr]
+        await eventually(lambda: not cluster.nodes["a"]._parts.mesh.catches_up)
         item = await group.fetch(key)
         assert item is not None
         assert item.ttl_s is not None
@@ -153,6 +154,5 @@ def test_a_node_alone_has_missed_nothing_while_it_stood_still(caplog: pytest.Log
 
 def stand_still(cluster: Cluster, name: str) -> None:
     """Its clock jumps, as it does for a process that was stopped."""
-    keeper = cluster.nodes[name]._housekeeping
-    assert keeper is not None
+    keeper = cluster.nodes[name]._parts.housekeeping
     keeper._clock = lambda: time_since_boot_s() + 2

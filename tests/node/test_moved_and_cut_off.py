@@ -15,9 +15,7 @@ from zmcache.peers.mesh import Mesh
 
 
 def mesh_of(cluster: Cluster, name: str) -> Mesh:
-    mesh = cluster.nodes[name]._mesh
-    assert mesh is not None
-    return mesh
+    return cluster.nodes[name]._parts.mesh
 
 
 def key_held_by_c_and_a_and_then_b(cluster: Cluster) -> str:
@@ -111,7 +109,7 @@ def test_who_has_an_older_ring_than_the_one_who_asks_gives_its_word_when_it_has_
         late = cluster.registry.watchers.pop("a")
         cluster.registry.put(cluster.registry.members["c"]._replace(state=LEAVING))
         # All others have told b that it has what they have for it; what it is to be given now a has to send.
-        await eventually(lambda: node._doubt is not None and node._doubt._unheard == {"a"})
+        await eventually(lambda: node._parts.doubt._unheard == {"a"})
         assert b.known_ring is not b.ring
         cluster.registry.watchers["a"] = late
         late.deliver()

@@ -439,7 +439,7 @@ def test_after_a_lost_lease_a_node_keeps_what_it_holds_once_the_others_have_told
         # Being registered again is a new revision for everyone, and with another member also a new ring.
         cluster.registry.put(Member("far", "mem://far", 0.001))
         await cluster.settled()
-        await eventually(lambda: not cluster.nodes["a"]._mesh.catches_up)  # type: ignore[union-attr]
+        await eventually(lambda: not cluster.nodes["a"]._parts.mesh.catches_up)
         await asyncio.sleep(0.4)  # nothing is to happen: longer than what is let go would live
         held = [key for key in keys if a.get_nowait(key) is not None]
         assert len(held) >= len(keys) - 100  # some have moved to the newcomer
@@ -450,10 +450,10 @@ def test_after_a_lost_lease_a_node_keeps_what_it_holds_once_the_others_have_told
 
 def test_after_a_lost_lease_a_node_asks_again_where_somebody_does_not_tell_it_and_keeps_what_it_holds() -> None:
     async def test(cluster: Cluster) -> None:
-        a, b = cluster.group("a"), cluster.nodes["b"]
+        a, desk = cluster.group("a"), cluster.nodes["b"]._parts.desk
         keys = [key for key, _ in zip(cluster.keys_of("a"), range(500), strict=False)]
         await a.get_many(keys)
-        on_doubt, asked = b.on_doubt, 0
+        on_doubt, asked = desk.on_doubt, 0
 
         def forgetful(peer: str, number: int, epoch: Epoch) -> None:
             nonlocal asked
@@ -461,10 +461,10 @@ def test_after_a_lost_lease_a_node_asks_again_where_somebody_does_not_tell_it_an
             if asked > 1:
                 on_doubt(peer, number, epoch)
 
-        b.on_doubt = forgetful  # type: ignore[method-assign]
+        desk.on_doubt = forgetful  # type: ignore[method-assign]
         cluster.registry.watchers["a"].on_lost()
         await eventually(lambda: asked >= 2)
-        await eventually(lambda: not cluster.nodes["a"]._mesh.catches_up)  # type: ignore[union-attr]
+        await eventually(lambda: not cluster.nodes["a"]._parts.mesh.catches_up)
         assert all(a.get_nowait(key) is not None for key in keys)
 
     mesh_test(test, moved_ttl_s=0.3)

@@ -11,8 +11,7 @@ from zmcache.peers.channel import State
 
 async def distrust(cluster: Cluster, name: str, peer: str) -> None:
     """From now on ``name`` has ``peer`` on trial, for longer than any test lasts."""
-    mesh = cluster.nodes[name]._mesh
-    assert mesh is not None
+    mesh = cluster.nodes[name]._parts.mesh
     channel = mesh.channel_of(peer)
     assert channel is not None
     channel._connect()
@@ -23,8 +22,7 @@ async def distrust(cluster: Cluster, name: str, peer: str) -> None:
 
 async def handed_over(cluster: Cluster, name: str) -> None:
     """What that node had to hand over when it joined has been."""
-    handover = cluster.nodes[name]._handover
-    assert handover is not None
+    handover = cluster.nodes[name]._parts.handover
     await handover.wait_settled()
 
 
@@ -43,8 +41,7 @@ def test_who_is_to_hold_it_and_is_on_trial_is_told_what_is_written() -> None:
         await cluster.group("c").delete(gone[1])
         b = cluster.nodes["b"].group("items")
         await eventually(lambda: b.get_nowait(key[1]) == b"after" and b.get_nowait(gone[1]) is None)
-        assert cluster.nodes["c"]._mesh is not None
-        assert cluster.nodes["c"]._mesh.states()["b"] is State.TRIAL
+        assert cluster.nodes["c"]._parts.mesh.states()["b"] is State.TRIAL
 
     mesh_test(test, "a", "b", "c", "d", loads=False, copies=2, acks=2)
 
@@ -69,8 +66,7 @@ def test_what_a_node_holds_in_the_place_of_one_whom_it_distrusts_is_not_told_whe
             within_s=5,
         )
         # Whoever is sent on to d is told the same.
-        mesh = cluster.nodes["a"]._mesh
-        assert mesh is not None
+        mesh = cluster.nodes["a"]._parts.mesh
         d_from_a = mesh.channel_of("d")
         assert d_from_a is not None
         asked = d_from_a.query(
@@ -79,8 +75,7 @@ def test_what_a_node_holds_in_the_place_of_one_whom_it_distrusts_is_not_told_whe
         answer = await asked
         assert isinstance(answer, wire.Answer)
         assert answer.values == [b"written without d"]
-        mesh_of_d = cluster.nodes["d"]._mesh
-        assert mesh_of_d is not None
+        mesh_of_d = cluster.nodes["d"]._parts.mesh
         # Where nobody else can be reached, what d has is better than nothing.
         for name in "abc":
             cluster.network.cut(endpoint(name))

@@ -82,8 +82,7 @@ def test_a_node_that_leaves_says_when_it_has_handed_over_and_how_much() -> None:
 
 def test_a_node_says_how_it_is_before_it_serves() -> None:
     async def test(cluster: Cluster) -> None:
-        assert cluster.nodes["a"]._dispatcher is not None
-        cluster.nodes["a"]._dispatcher.serving = False
+        cluster.nodes["a"]._parts.dispatcher.serving = False
         async with cluster.client("b") as client:
             assert (await client.statistics())["a"]["serving"] == 0
 

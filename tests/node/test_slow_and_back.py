@@ -17,15 +17,12 @@ def figure(cluster: Cluster, name: str, field: str) -> float:
 
 
 def state(cluster: Cluster, name: str, peer: str) -> State:
-    mesh = cluster.nodes[name]._mesh
-    assert mesh is not None
-    return mesh.states()[peer]
+    return cluster.nodes[name]._parts.mesh.states()[peer]
 
 
 async def all_connected(cluster: Cluster) -> None:
     for name, node in cluster.nodes.items():
-        assert node._mesh is not None
-        for channel in node._mesh.used:
+        for channel in node._parts.mesh.used:
             channel._connect()
         await eventually(lambda name=name: all(state(cluster, name, o) is State.UP for o in cluster.nodes if o != name))  # type: ignore[misc]
 
@@ -57,8 +54,7 @@ def test_where_the_copy_that_is_looked_at_is_gone_the_slow_owner_answers() -> No
         await all_connected(cluster)
         key = cluster.key_of("b", "a")
         await cluster.group("b").set(key, b"value")
-        mesh = cluster.nodes["c"]._mesh
-        assert mesh is not None
+        mesh = cluster.nodes["c"]._parts.mesh
         slow = mesh.channel_of("b")
         assert slow is not None
         slow.preferred = False
@@ -99,13 +95,12 @@ def test_who_doubts_while_it_is_still_suspected_is_told_once_it_is_used_again() 
         await eventually(lambda: all(state(cluster, name, "b") is State.SUSPECT for name in "ac"))
         cluster.network.resume(endpoint("b"))
         node = cluster.nodes["b"]
-        assert node._doubt is not None
         node.stood_still(2.0)
-        assert not node._doubt.is_over
+        assert not node._parts.doubt.is_over
         # Nobody has it in use yet, so nobody can hand over to it in this moment.
         await asyncio.sleep(0.02)
         assert {state(cluster, name, "b") for name in "ac"} <= {State.SUSPECT, State.TRIAL}
-        await eventually(lambda: node._doubt is not None and node._doubt.is_over)
+        await eventually(lambda: node._parts.doubt.is_over)
         assert {state(cluster, name, "b") for name in "ac"} == {State.UP}
         # It was not given up: what it holds it holds for good.
         item = await cluster.group("b").fetch(key)
@@ -119,16 +114,16 @@ def test_who_is_asked_to_compare_with_too_many_says_so_and_is_asked_again(monkey
     async def test(cluster: Cluster) -> None:
         await all_connected(cluster)
         key = cluster.key_of("a", "b")
-        node = cluster.nodes["b"]
+        desk = cluster.nodes["b"]._parts.desk
         asked = 0
-        compare = node.compare
+        compare = desk.compare
 
         def busy_at_first(request: Any, answer: Any) -> bool:
             nonlocal asked
             asked += 1
             return asked > 1 and compare(request, answer)
 
-        monkeypatch.setattr(node, "compare", busy_at_first)
+        monkeypatch.setattr(desk, "compare", busy_at_first)
         cluster.network.pause(endpoint("b"))
         await eventually(lambda: state(cluster, "a", "b") is State.SUSPECT)
         await cluster.group("a").set(key, b"meanwhile")

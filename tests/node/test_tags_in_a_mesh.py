@@ -282,7 +282,7 @@ def test_a_node_that_was_cut_off_never_gives_what_was_invalidated_meanwhile() ->
         await eventually(lambda: trusts(cluster, "a"))
         for name in "bc":
             cluster.network.cut(endpoint(name))
-        await eventually(lambda: cluster.nodes["a"]._mesh.is_cut_off)  # type: ignore[union-attr]
+        await eventually(lambda: cluster.nodes["a"]._parts.mesh.is_cut_off)
         for name in "bc":
             other = cluster.group(name).tags
             other.hear(["t"], [other.moment()])
@@ -309,8 +309,7 @@ def test_a_node_that_stood_still_gives_nothing_with_tags_until_it_has_asked() ->
         await eventually(lambda: trusts(cluster, "a"))
         other = cluster.group("b").tags
         other.hear(["t"], [other.moment()])
-        keeper = cluster.nodes["a"]._housekeeping
-        assert keeper is not None
+        keeper = cluster.nodes["a"]._parts.housekeeping
         keeper._clock = lambda: time_since_boot_s() + 2
         # In this very turn of the loop: nothing else has noticed it.
         assert group.get_nowait(old) is group.get_nowait(good) is None
@@ -358,7 +357,7 @@ def test_a_node_that_was_off_the_list_gives_nothing_with_tags_until_it_has_asked
 def test_what_is_set_while_a_node_doubts_is_given() -> None:
     async def test(cluster: Cluster) -> None:
         key = cluster.key_of("a")
-        cluster.nodes["a"]._repairing.doubt()  # type: ignore[union-attr]
+        cluster.nodes["a"]._parts.repairing.doubt()
         await cluster.group("a").set(key, b"v", tags=["t"])
         assert cluster.group("a").get_nowait(key) == b"v"
         assert not trusts(cluster, "a")
@@ -371,7 +370,7 @@ def test_a_node_that_is_left_alone_of_two_does_not_doubt_for_ever() -> None:
         key = cluster.key_of("a")
         await cluster.group("a").set(key, b"v", tags=["t"])
         await cluster.kill("b")
-        cluster.nodes["a"]._repairing.doubt()  # type: ignore[union-attr]
+        cluster.nodes["a"]._parts.repairing.doubt()
         assert cluster.group("a").get_nowait(key) is None
         cluster.registry.drop("b")
         await eventually(lambda: cluster.group("a").get_nowait(key) == b"v", within_s=10)

@@ -81,7 +81,7 @@ class Calm:
             process.name for process in alive
         }:
             return False
-        nodes = [process.node._mesh for process in alive]  # type: ignore[union-attr]
+        nodes = [process.node._parts.mesh for process in alive]  # type: ignore[union-attr]
         clients = [process.client._mesh for process in cluster.clients]  # type: ignore[union-attr]
         return (
             len(ring.members) == len(alive)

@@ -267,8 +267,9 @@ class SimulatedCluster:
 
     def _count_evictions(self, process: Process) -> None:
         node = process.node
-        for name, group in (node._groups if node is not None else {}).items():
-            self.history.groups[name].evictions += group._store.statistics().evictions
+        if node is not None and node._made is not None:
+            for name, group in node._made.groups.items():
+                self.history.groups[name].evictions += group._store.statistics().evictions
 
 
 def endpoint(name: str) -> str:

@@ -59,7 +59,7 @@ def test_expired_entries_are_freed_and_the_nodes_are_quiet_afterwards() -> None:
         assert sum(node.group("items").statistics().entries for node in cluster.nodes.values()) == 500
         cluster.advance("2h")
         await eventually(lambda: not any(node.group("items").statistics().entries for node in cluster.nodes.values()))
-        assert not any(node._sweep() for node in cluster.nodes.values()), "nothing more to do"
+        assert not any(node._parts.housekeeping._sweep() for node in cluster.nodes.values()), "nothing more to do"
 
     run(test, ttl_s=3600.0)
 
@@ -138,7 +138,7 @@ def test_a_node_that_hangs_is_asked_no_more_and_asked_again_afterwards() -> None
         cluster.pause("c")
         assert await items.get(key, timeout=10) == f"{key} 2".encode(), "from who stands in"
         cluster.resume("c")
-        assert cluster.nodes["c"].standstills == 1
+        assert cluster.nodes["c"].statistics()["standstills"] == 1
         before = cluster.nodes["c"].statistics()["requests"]
 
         async def asked_of_c() -> bool:

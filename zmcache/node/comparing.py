@@ -29,6 +29,7 @@ _QUESTION_WALKS: Final = 10.0
 _QUESTION_MOST_S: Final = 60.0
 _FRESH_S: Final = 2.0  # digests are told again, and not computed, for so long
 _OFFER_KEYS: Final = 500
+_ANSWERS_MOST: Final = 8  # peers whose digests wait for a walk
 _EVERYWHERE: Final = frozenset(range(BUCKETS))
 _NOWHERE: Final[frozenset[int]] = frozenset()
 
@@ -56,6 +57,7 @@ class Comparing:
         self._offer_keys = max(1, min(_OFFER_KEYS, limits.keys, limits.inflight_requests // 2))
         self._digests: dict[str, tuple[Ring, float, dict[str, array[int]]]] = {}
         self._walk_s = 0.0
+        self._answering: set[asyncio.Task[None]] = set()
         self.compared = 0
 
     async def compare_with(self, peers: Collection[str]) -> set[str]:
@@ -70,10 +72,25 @@ class Comparing:
         await self._sending.wait_sent()
         return reached - self._sending.take_failed()
 
-    async def answer(self, peer: str, name: str, theirs: list[int]) -> bytes:
-        """A status for each bucket of digests that a peer has sent: `DONE` where they are equal to those here."""
+    def answer_soon(self, peer: str, name: str, theirs: list[int], answer: Callable[[bytes], None]) -> bool:
+        """``answer`` with a status for each bucket of digests that a peer has sent: `DONE` where they are equal to those here. False: it will not
+        be, for others wait for as much.
+        """
+        if len(self._answering) >= _ANSWERS_MOST:
+            return False
+        task = asyncio.create_task(self._answer(peer, name, theirs, answer), name="zmcache compare")
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+        return True
+
+    def close(self) -> None:
+        """Answer nobody any more."""
+        for task in self._answering:
+            task.cancel()
+
+    async def _answer(self, peer: str, name: str, theirs: list[int], answer: Callable[[bytes], None]) -> None:
         mine = (await self._all_digests(name, self._groups[name])).get(peer) or no_digests()
-        return bytes(wire.DONE if a == b else wire.KEPT for a, b in zip(mine, theirs, strict=True))
+        answer(bytes(wire.DONE if a == b else wire.KEPT for a, b in zip(mine, theirs, strict=True)))
 
     def _channel(self, peer: str) -> Channel | None:
         channel = self._mesh.channel_of(peer)

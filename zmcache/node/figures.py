@@ -6,45 +6,46 @@ after that. Its ``slow`` is 1 while reads avoid it, and its round trip is 0 unti
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from zmcache.group import LocalGroup
-from zmcache.node.dispatch import Dispatcher
-from zmcache.node.membership import Membership
-from zmcache.peers.mesh import Mesh
+if TYPE_CHECKING:
+    from zmcache.node.parts import Parts  # one of which tells them
 
 
-def figures_of(
-    dispatcher: Dispatcher,
-    mesh: Mesh,
-    membership: Membership,
-    groups: Mapping[str, LocalGroup],
-    copies_short: Mapping[str, int],
-    node_id: str,
-) -> Iterator[dict[str, float]]:
+def figures_of(node: Parts) -> Iterator[dict[str, float]]:
     """All of a node's counters by name, in blocks of what belongs together: the node's own, then those of each group, then of each peer.
 
     ``copies_short``, by group: see `zmcache.node.short`.
     """
+    mesh, dispatcher = node.mesh, node.dispatcher
     ring = mesh.ring
     yield {
+        "uptime_s": round(mesh.clock() - node.began_s, 3),
+        "lease_losses": node.reactions.lease_losses,
+        "standstills": node.reactions.standstills,
+        "handed_over": float(node.presence.handed_over),
+        "doubting": float(not node.doubt.is_over),
+        "tags.doubting": float(node.repairing.in_doubt),
+        "tags.repaired": float(node.repairing.repaired),
         **dispatcher.statistics(),
         "peers": len(mesh.states()),
         "peers.in_use": len(mesh.states()) - sum(not channel.usable for channel in mesh.used),
         "peers.slow": sum(channel.health.latency.slow for channel in mesh.used),
         "ring.members": len(ring.members),
         "ring.revision": ring.epoch.revision,
-        "ring.built": membership.rings_built,
-        "ring.held": membership.held,
-        "ring.share": ring.share().get(node_id, 0.0),
+        "ring.built": node.membership.rings_built,
+        "ring.held": node.membership.held,
+        "ring.share": ring.share().get(node.presence.member.node_id, 0.0),
+        **node.handover.statistics(),
     }
-    for name, group in groups.items():
+    for name, group in node.groups.items():
         figures = {
             f"group.{name}.{field}": value for field, value in msgspec.structs.asdict(group.statistics()).items()
         }
-        yield figures | {f"group.{name}.copies_short": copies_short.get(name, 0)}
+        yield figures | {f"group.{name}.copies_short": node.shortage.counts[name]}
     for channel in mesh.used:
         yield {
             f"peer.{channel.name}.state": float(channel.usable),

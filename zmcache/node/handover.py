@@ -170,6 +170,7 @@ class Handover:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        self._comparing.close()
 
     def _wake(self) -> None:
         if self._closed:
@@ -313,9 +314,9 @@ class Handover:
             return []
         return [m.node_id for m in self._mesh.ring.members if m.state != LEAVING and m.node_id != self._me]
 
-    async def compare(self, peer: str, name: str, theirs: list[int]) -> bytes:
-        """See `Comparing.answer`."""
-        return await self._comparing.answer(peer, name, theirs)
+    def compare(self, peer: str, name: str, theirs: list[int], answer: Callable[[bytes], None]) -> bool:
+        """See `Comparing.answer_soon`."""
+        return self._comparing.answer_soon(peer, name, theirs, answer)
 
     def _tell(self, peer: str, number: int) -> None:
         channel = self._mesh.channel_of(peer)

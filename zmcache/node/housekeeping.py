@@ -19,12 +19,17 @@ the time since boot, where there is one. When a hypervisor stops a machine toget
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+import math
 import sys
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
 
+from zmcache.core.tidying import TURN_S
+from zmcache.node.away import Away
+from zmcache.node.membership import Membership
 from zmcache.peers.pulse import BEAT_S, MISSED_BEATS
 
 PAUSE_S: Final = 0.2
@@ -41,7 +46,7 @@ def time_since_boot_s() -> float:
 
 
 class Housekeeping:
-    """Calls ``sweep`` again and again until `close`; it returns whether there is more to do. ``on_standstill`` comes before it.
+    """Calls ``sweep`` again and again from `begin` until `close`; it returns whether there is more to do. ``on_standstill`` comes before it.
 
     ``clock`` is what standstills are measured by.
     """
@@ -57,12 +62,18 @@ class Housekeeping:
         self._on_standstill = on_standstill
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._last_s = clock()
+        self._last_s = math.inf  # nothing is missed before it begins
+        self._timer: asyncio.Handle | None = None
+
+    def begin(self) -> None:
+        """From now on."""
+        self._last_s = self._clock()
         self._timer = self._loop.call_soon(self._run)
 
     def close(self) -> None:
         """Call nothing any more."""
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def look(self) -> None:
         """Tell now of a standstill that the next run would tell of."""
@@ -81,3 +92,35 @@ class Housekeeping:
         if self._sweep():
             self._timer.cancel()
             self._timer = self._loop.call_later(_MORE_PAUSE_S, self._run)
+
+
+class Tidied(Protocol):
+    """What has something to tidy; a group."""
+
+    def tidy(self, until_s: float) -> bool:
+        """Work until then, at most; whether there is more to do."""
+
+
+class Sweep:
+    """The work itself, a slice at each call: of the node's standing among others, and of ``groups`` in turn. ``clock``: that of the groups."""
+
+    def __init__(
+        self, away: Away, membership: Membership, groups: Mapping[str, Tidied], *, clock: Callable[[], float]
+    ) -> None:
+        self._away = away
+        self._membership = membership
+        self._groups = groups
+        self._in_turn = itertools.cycle(groups.values())
+        self._clock = clock
+
+    def __call__(self) -> bool:
+        """Whether there is more to do."""
+        self._away.look()
+        self._membership.check_held()
+        until_s = self._clock() + TURN_S
+        for _ in self._groups:
+            # Whoever had no turn, or has more to do, is among the first next time.
+            group = next(self._in_turn)
+            if group.tidy(until_s) or self._clock() >= until_s:
+                return True
+        return False
