@@ -1,4 +1,4 @@
-"""A node of the in-memory wire that is slow and not dead."""
+"""A node of the in-memory wire that is slow and not dead; and one that is merely taken for slow."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from zmcache.peers.channel import Channel
 from zmcache.transport.memory import MemoryNetwork
 
 PAUSE_S = 0.06
@@ -34,3 +35,9 @@ async def stuttering(network: MemoryNetwork, *endpoints: str) -> AsyncIterator[N
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+def take_for_slow(channel: Channel) -> None:
+    """Reads go past it from now on, whatever the next beat finds, which may come at any moment."""
+    channel.preferred = False
+    channel.weigh = lambda: None  # type: ignore[method-assign]

@@ -9,6 +9,7 @@ import pytest
 from eventually import eventually
 from fake_node import FakeNode, connected
 from mesh_fixture import Cluster, endpoint, mesh_test, took_less_than
+from stutter import take_for_slow
 
 import zmcache
 import zmcache.sync
@@ -269,7 +270,7 @@ def test_when_the_only_caller_goes_both_nodes_are_told() -> None:
 
 def test_a_holder_that_is_slow_or_cannot_be_reached_is_not_asked() -> None:
     async def test(two: Two) -> None:
-        two.channel_to_other().preferred = False
+        take_for_slow(two.channel_to_other())
         sent = told(two.items).sent
         call = asyncio.create_task(two.items.get("k"))
         await eventually(lambda: bool(two.owner.requests))

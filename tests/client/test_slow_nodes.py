@@ -8,7 +8,7 @@ from itertools import islice
 from eventually import eventually
 from fake_node import FakeNode, connected
 from mesh_fixture import Cluster, endpoint, mesh_test
-from stutter import PAUSE_S, stuttering
+from stutter import PAUSE_S, stuttering, take_for_slow
 
 from zmcache.client import Client
 from zmcache.core import wire
@@ -63,7 +63,7 @@ def test_where_there_are_no_copies_or_all_are_slow_the_owner_is_asked() -> None:
             assert client._mesh is not None
             channel = client._mesh.channel_of("b")
             assert channel is not None
-            channel.preferred = False
+            take_for_slow(channel)
             assert await client.group("items").get(key) is not None
             assert cluster.loaders["b"].loaded[key] == 1
             assert asked(cluster, "b") == 1
@@ -75,7 +75,7 @@ def test_where_there_are_no_copies_or_all_are_slow_the_owner_is_asked() -> None:
             for name in "ab":
                 channel = client._mesh.channel_of(name)
                 assert channel is not None
-                channel.preferred = False
+                take_for_slow(channel)
             assert await client.group("items").get(key) is not None
             assert asked(cluster, "b") == 1
 
@@ -87,14 +87,14 @@ def test_a_client_that_goes_any_way_goes_past_a_node_that_is_slow() -> None:
     async def test(cluster: Cluster) -> None:
         async with cluster.client("a", "b", "c", route="any") as client:
             assert client._mesh is not None
-            client._mesh.contact(endpoint("b")).preferred = False
+            take_for_slow(client._mesh.contact(endpoint("b")))
             items = client.group("items")
             for n in range(30):
                 await items.get(f"k{n}")
             assert asked(cluster, "b") == 0
             assert asked(cluster, "a") == asked(cluster, "c") == 15
             for name in "ac":
-                client._mesh.contact(endpoint(name)).preferred = False
+                take_for_slow(client._mesh.contact(endpoint(name)))
             for n in range(30):
                 await items.get(f"k{n}")
             assert asked(cluster, "b") > 0
