@@ -93,6 +93,8 @@ class Cluster:
             transport=lambda: MemoryTransport(self.network, max_message_bytes=self.limits.message_bytes),
             discovery=lambda member: HandDiscovery(self.registry, member),
             clock=self.clock,
+            # All of them are on one loop: where that stands still, nobody has stood in for anybody.
+            boot_time=lambda: 0.0,
         )
         self.network.heal(endpoint(name))  # which was cut where it was killed
         await node.start()
