@@ -25,6 +25,7 @@ from zmcache.client import Client, make_client
 from zmcache.config import GroupConfig, NodeConfig, NodeSettings
 from zmcache.core.wire import Limits
 from zmcache.node import Node
+from zmcache.testing.clock import Clock
 from zmcache.testing.membership import HandDiscovery, Registry
 from zmcache.transport.memory import MemoryNetwork, MemoryTransport
 
@@ -33,7 +34,9 @@ PATIENT_S = 20.0
 
 
 class Cluster:
-    """See the module's docstring. ``settings`` are those of the group ``items``; every node has a loader of its own."""
+    """See the module's docstring. ``settings`` are those of the group ``items``; every node has a loader of its own. ``clock`` may be put forward: by
+    it entries end, and a test that waits for their end by the machine's own may find them gone before it has looked.
+    """
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class Cluster:
         self.names = names
         self.network = MemoryNetwork()
         self.registry = Registry()
+        self.clock = Clock()
         self.nodes: dict[str, Node] = {}
         self.loaders: dict[str, ScriptedLoader] = {}
         self.limits = limits or Limits()
@@ -88,6 +92,9 @@ class Cluster:
             loaders=loaders,
             transport=lambda: MemoryTransport(self.network, max_message_bytes=self.limits.message_bytes),
             discovery=lambda member: HandDiscovery(self.registry, member),
+            clock=self.clock,
+            # All of them are on one loop: where that stands still, nobody has stood in for anybody.
+            boot_time=lambda: 0.0,
         )
         self.network.heal(endpoint(name))  # which was cut where it was killed
         await node.start()

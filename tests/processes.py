@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from itertools import cycle, islice
 from pathlib import Path
 
 from eventually import eventually_blocking
@@ -133,9 +134,16 @@ def taken_port() -> Iterator[int]:
         yield taken.getsockname()[1]
 
 
+# Below those that the system gives to listeners that name none, and to connections: of both there are many while tests run side by side. Whoever
+# was told one of those as free would find it taken now and then, or, where nobody is to answer, be connected to itself.
+_PORTS = range(20_000, 32_000)
+_untried = islice(cycle(_PORTS), os.getpid() * 1009 % len(_PORTS), None)  # each process of tests begins elsewhere
+
+
 def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on just now, and that nobody else is given until all others have been."""
+    while True:
+        port = next(_untried)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

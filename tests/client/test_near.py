@@ -121,11 +121,11 @@ def test_ones_own_changes_are_seen_at_once() -> None:
 
 def test_a_value_ends_here_when_it_ends_at_its_owner() -> None:
     async def test(cluster: Cluster) -> None:
-        async with cluster.client(near=NEAR) as client:
+        async with cluster.client(near=NEAR, clock=cluster.clock) as client:
             items = client.group("items")
-            await items.set("k", b"1", ttl=0.3)
+            await items.set("k", b"1", ttl=1.5)
             await kept(items, "k", b"1")
-            await asyncio.sleep(0.3)
+            cluster.clock.advance(1.5)
             assert await items.get("k") is None
 
     mesh_test(test, loads=False)

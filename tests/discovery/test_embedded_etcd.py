@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from etcd_access import etcd_client
 from etcd_fixture import wait_until
+from processes import free_port
 
 from zmcache.embedded_etcd import EmbeddedEtcd, find_etcd
 from zmcache.errors import ConfigError, DiscoveryError
@@ -72,9 +73,7 @@ def test_killed_and_started_again_it_has_its_data_and_its_port() -> None:
 
 
 def test_a_given_folder_keeps_the_data_and_a_given_port_is_used(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
 
     async def scenario() -> None:
         async with EmbeddedEtcd(folder=tmp_path / "here", port=port) as etcd:

@@ -10,7 +10,6 @@ import glob
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from processes import free_port
 
 PASSWORD = "hunter2/ä@x"
 _START_LIMIT_S = 60.0
@@ -32,9 +32,7 @@ class Postgres:
         self._data, self._bin, self._user = folder / "data", bin_dir, user
         self._log = folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
 
     def initialise(self) -> None:
         password = self._data.parent / "password"

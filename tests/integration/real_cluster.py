@@ -12,6 +12,7 @@ from eventually import answered
 from processes import Command
 
 import zmcache
+from zmcache.core.ring import SERVING
 from zmcache.embedded_etcd import EmbeddedEtcd
 
 LEASE_S = 3.0
@@ -35,20 +36,20 @@ class RealCluster:
             self.addresses[name] = await asyncio.to_thread(self.nodes[name].wait_address, name)
 
     async def wait_rest(self, names: Collection[str], limit_s: float) -> None:
-        """Return when each of these nodes, asked by itself, has exactly them in its ring."""
+        """Return when each of these nodes, asked by itself, has exactly them in its ring, and all of them serve."""
 
-        async def seen() -> dict[str, set[str]]:
+        async def seen() -> dict[str, dict[str, str]]:
             return {name: await self._ring_of(name) for name in names}
 
-        at_rest = {name: set(names) for name in names}
+        at_rest = dict.fromkeys(names, dict.fromkeys(names, SERVING))
         await answered(seen, at_rest.__eq__, what=f"each sees {set(names)}", within_s=limit_s)
 
-    async def _ring_of(self, name: str) -> set[str]:
+    async def _ring_of(self, name: str) -> dict[str, str]:
         # A fresh client knows this one node, and its first ring is what that node said.
         with contextlib.suppress(zmcache.MeshError):
             async with zmcache.connect(self.addresses[name], connect_timeout=1.0) as client:
-                return {member.node_id for member in client.ring().members}
-        return set()
+                return {member.node_id: member.state for member in client.ring().members}
+        return {}
 
     def loads(self) -> list[str]:
         """One entry a load."""

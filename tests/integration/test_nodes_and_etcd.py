@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from eventually import answered, eventually
+from processes import free_port
 
 import zmcache
 from zmcache.config import load_node
@@ -31,20 +32,12 @@ groups:
 """
 
 
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for taken in sockets:
-            taken.bind(("127.0.0.1", 0))
-        return [taken.getsockname()[1] for taken in sockets]
-
-
 class Nodes:
     """Nodes of this process. One that is killed says nothing to anybody, and its lease stands."""
 
     def __init__(self, folder: Path, etcd: str, *names: str, lease_s: int = 2) -> None:
         self._folder, self._etcd, self._lease_s = folder, etcd, lease_s
-        self.ports = dict(zip(names, free_ports(len(names)), strict=True))
+        self.ports = {name: free_port() for name in names}
         self.running: dict[str, zmcache.Node] = {}
 
     async def start(self, name: str) -> float:

@@ -12,6 +12,7 @@ from urllib.parse import quote_plus
 import postgres_fixture
 import pytest
 from loader_calls import load_and_close
+from mesh_fixture import took_less_than
 from postgres_fixture import PASSWORD, Postgres, running_postgres
 
 from zmcache.errors import LoaderFailed
@@ -102,11 +103,9 @@ def test_a_load_that_is_cut_off_ends_at_once_and_gives_its_connection_back(postg
     async def run() -> None:
         loader = sql_loader(url(postgres), slow, pool=1)
         for _ in range(3):
-            started = time.monotonic()
-            with pytest.raises(TimeoutError):
+            with took_less_than(0.6), pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.3):
                     await loader.load(["slow"])
-            assert time.monotonic() - started < 0.6
         async with asyncio.timeout(10):
             assert dict(await loader.load(["k"])) == {"k": b""}
         await loader.aclose()
@@ -123,10 +122,9 @@ def test_a_server_that_stopped_dead_holds_up_neither_a_load_nor_closing(postgres
         os.kill(backend, signal.SIGSTOP)
         try:
             started = time.monotonic()
-            with pytest.raises(TimeoutError):
+            with took_less_than(0.6), pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.3):
                     await loader.load(["n"])
-            assert time.monotonic() - started < 0.6
             await loader.aclose()
             assert time.monotonic() - started < 5
         finally:

@@ -108,7 +108,8 @@ def test_who_has_an_older_ring_than_the_one_who_asks_gives_its_word_when_it_has_
         node, b = cluster.nodes["b"], mesh_of(cluster, "b")
         late = cluster.registry.watchers.pop("a")
         cluster.registry.put(cluster.registry.members["c"]._replace(state=LEAVING))
-        # All others have told b that it has what they have for it; what it is to be given now a has to send.
+        # By the ring that c leaves all others have told b that it has what they have for it; what it is to be given now a has to send.
+        await eventually(lambda: b.ring.epoch.revision == cluster.registry.revision)
         await eventually(lambda: node._parts.doubt._unheard == {"a"})
         assert b.known_ring is not b.ring
         cluster.registry.watchers["a"] = late

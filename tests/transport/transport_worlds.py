@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
+
+from processes import free_port
 
 from zmcache.errors import ConfigError
 from zmcache.transport.base import Listener, Transport
@@ -91,8 +92,7 @@ class ZmqWorld:
         self._made: list[ZmqTransport] = []
 
     def unused_endpoint(self) -> str:
-        with socket.create_server(("127.0.0.1", 0)) as reserved:
-            return f"tcp://127.0.0.1:{reserved.getsockname()[1]}"
+        return f"tcp://127.0.0.1:{free_port()}"
 
     def transport(self, **settings: Any) -> ZmqTransport:
         self._made.append(ZmqTransport(**settings))
