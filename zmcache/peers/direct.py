@@ -19,16 +19,13 @@ import contextlib
 import time
 from collections.abc import Callable
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from zmcache.core import wire
 from zmcache.core.ring import Epoch
 from zmcache.errors import DeadlineExceeded, ZmcacheError
 from zmcache.peers.batch import remaining_ms
 from zmcache.transport.base import BlockingConnection
-
-if TYPE_CHECKING:
-    from zmcache.peers.channel import Channel
 
 # A connection that cannot be written to by then was refused, or is lost: it is replaced, not more often than this.
 _READY_S: Final = 1.0
@@ -38,13 +35,33 @@ class AskThroughLoop(Exception):
     """It was sent, and has no answer coming."""
 
 
+class InCharge(Protocol):
+    """What it needs of the channel. Methods are called on the loop."""
+
+    limits: wire.Limits
+    epoch: Epoch
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it makes a difference to say that an answer could be read."""
+
+    def on_good_answer(self) -> None:
+        """One could be read."""
+
+    def on_other_epoch(self, epoch: Epoch) -> None:
+        """One carried this epoch, which is not the channel's."""
+
+    def open_direct(self, old: Direct) -> None:
+        """Make another in the place of ``old``."""
+
+
 class Direct:
     """See the module's docstring. Made and closed on the loop; `ask` is for threads."""
 
     __slots__ = ("_channel", "_connection", "_ids", "_loop", "_made_s")
 
     def __init__(
-        self, channel: Channel, connection: BlockingConnection | None, loop: asyncio.AbstractEventLoop
+        self, channel: InCharge, connection: BlockingConnection | None, loop: asyncio.AbstractEventLoop
     ) -> None:
         """``connection`` is None where the transport has none: then nothing is ever asked this way."""
         self._channel = channel
