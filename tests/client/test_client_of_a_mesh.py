@@ -126,7 +126,7 @@ def test_through_any_node_who_is_asked_last_is_one_who_is_to_hold_the_key_and_no
             assert route is not None
             assert mesh is not None
             for channel in mesh.channels():
-                channel._connect()
+                channel.connect()
             await eventually(lambda: all(channel.state is State.UP for channel in mesh.channels()))
             given, key = mesh.contact(endpoint("c")), cluster.key_of("b")
             assert route.last_resort(key) is mesh.channel_of("b")

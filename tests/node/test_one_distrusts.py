@@ -14,8 +14,8 @@ async def distrust(cluster: Cluster, name: str, peer: str) -> None:
     mesh = cluster.nodes[name]._parts.mesh
     channel = mesh.channel_of(peer)
     assert channel is not None
-    channel._connect()
-    await eventually(lambda: channel._is_connected)
+    channel.connect()
+    await eventually(lambda: channel.is_connected)
     channel._become(State.TRIAL)
     channel.health._left = 1_000_000
 

@@ -23,7 +23,7 @@ def state(cluster: Cluster, name: str, peer: str) -> State:
 async def all_connected(cluster: Cluster) -> None:
     for name, node in cluster.nodes.items():
         for channel in node._parts.mesh.used:
-            channel._connect()
+            channel.connect()
         await eventually(lambda name=name: all(state(cluster, name, o) is State.UP for o in cluster.nodes if o != name))  # type: ignore[misc]
 
 

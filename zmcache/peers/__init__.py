@@ -4,6 +4,7 @@ batch.py       what one turn of the loop asks of one peer
 link.py        the connection to one peer, and the state it is in
 channel.py     one peer: its batches and their answers, over its link
 direct.py      the way to one peer for a thread that waits, past the loop
+outgoing.py    what is to be sent to it and is not yet
 flow.py        how much of it is in flight, and what waits for room
 pauses.py      how a client backs off from a node that is busy
 health.py      whether a peer is in use: the states, and the way back by probes

@@ -1,11 +1,11 @@
 """One peer: requests batched by the turn of the event loop, matched with their answers, failed when the peer is gone.
 
 What one turn asks of one peer and group travels in one message, or in several where it is much. A batch is opened by the first request
-of the turn, and sent by a callback at its end or when it is full (`zmcache.peers.batch`).
+of the turn, and sent by a callback at its end or when it is full (`zmcache.peers.batch`). What else may keep it from going at once
+stands in `zmcache.peers.outgoing`.
 
 A request in flight when the peer goes down has no answer coming, so all of them fail at that moment and can be asked elsewhere.
-Which states there are, and what a batch meets in them, stands in `zmcache.peers.health`, which also tells a slow load from a hung peer. What is
-sent waits, bounded, until less is in flight (`zmcache.peers.flow`), and in a client while the peer is busy (`zmcache.peers.pauses`).
+Which states there are, and what a batch meets in them, stands in `zmcache.peers.health`, which also tells a slow load from a hung peer.
 """
 
 from __future__ import annotations
@@ -34,19 +34,13 @@ from zmcache.peers.direct import Direct
 from zmcache.peers.flow import WAITING_TIMES, Flow
 from zmcache.peers.health import State
 from zmcache.peers.link import Link
+from zmcache.peers.outgoing import Outgoing
 from zmcache.peers.pauses import Pauses
 from zmcache.peers.trust import JUDGED_AFTER_S, Trust
 from zmcache.transport.base import Transport
 
-# A batch is sent before the turn is over when it has so many keys: the peer works on them while this loop goes on collecting, where
-# one message for all would have both wait for each other in turns. Measured, against one message a turn: 64 callers 1.2 to 1.5 x the
-# rate with 32 keys and nothing with 64; 256 callers 1.2 with 32 keys and 1.4 to 1.5 with 64; 16 keys cost more than they gain.
-_FEW_KEYS: Final = 32
-_MORE_KEYS: Final = 64
-_MANY_IN_FLIGHT: Final = 96
 LATE_S: Final = 0.2
 """A ping that is out for so long tells that what is asked now takes as long."""
-_HELD_MOST: Final = 1000  # batches, for a second at the most
 
 __all__ = ["Channel", "State"]
 
@@ -90,8 +84,6 @@ class Channel(Link):
         self._on_back = on_back
         self._on_state = on_state
         self._pauses = pauses
-        self._held: dict[Batch, asyncio.TimerHandle] = {}
-        self._outbox: list[Batch] = []
         self.keys_that_fit = min(
             limits.keys,
             limits.inflight_requests,
@@ -99,7 +91,7 @@ class Channel(Link):
         )
         """So many keys fit one message, however long they are."""
         self._flow = Flow(limits, waiting_bytes=(1 if pauses is None else WAITING_TIMES) * limits.inflight_bytes)
-        self._sends_soon = False
+        self._outgoing = Outgoing(self, self._flow, deadlines, clock, self._loop, pauses)
         self._pending: dict[int, Batch | asyncio.Future[wire.Reply]] = {}
         self._trust = Trust()
         self.direct: Direct | None = None
@@ -120,12 +112,12 @@ class Channel(Link):
     @property
     def collecting(self) -> bool:
         """Whether a batch of this turn is still open here."""
-        return bool(self._outbox)
+        return self._outgoing.collecting
 
     @property
     def inflight(self) -> int:
         """Batches and queries that wait for an answer."""
-        return len(self._pending) + len(self._flow.waiting) + len(self._held)
+        return len(self._pending) + len(self._outgoing.kept)
 
     def open_batch(self, consumer: Consumer, kind: int, group: str, *, flags: int = 0, attempt: int = 0) -> Batch:
         """A batch that is sent at the end of this turn of the loop; add to it while it is ``open``.
@@ -134,11 +126,9 @@ class Channel(Link):
         """
         if asyncio.get_running_loop() is not self._loop:
             raise of_another_loop()
-        full_at = min(self.keys_that_fit, _FEW_KEYS if self._flow.keys < _MANY_IN_FLIGHT else _MORE_KEYS)
+        full_at = min(self.keys_that_fit, self._outgoing.full_at())
         batch = Batch(self, consumer, kind, group, flags=flags, attempt=attempt, now_s=self._clock(), full_at=full_at)
-        if not self._outbox:
-            self._loop.call_soon(self.flush)
-        self._outbox.append(batch)
+        self._outgoing.collect(batch)
         return batch
 
     def query(
@@ -154,9 +144,9 @@ class Channel(Link):
         with the first answer that comes.
         """
         future: asyncio.Future[wire.Reply] = self._loop.create_future()
-        self._connect()
-        if not self._reachable:
-            future.set_exception(PeerUnavailable(f"{self._where} is {self.state.value}", peer=self.name))
+        self.connect()
+        if not self.is_reachable:
+            future.set_exception(self.unavailable())
             return future
         if len(self._pending) > 2 * self.limits.inflight_requests:
             future.set_exception(Busy(f"too much is in flight to {self.name}"))
@@ -175,7 +165,7 @@ class Channel(Link):
         def send() -> None:
             if future.done():
                 return
-            if self._is_connected and self._connection is not None:
+            if self.is_connected and self._connection is not None:
                 deadline_ms = remaining_ms(deadline_s, self._clock())
                 header = wire.header(kind, request_id, self.epoch, deadline_ms=deadline_ms, flags=flags, group=group)
                 if self._connection.send_nowait(wire.encode(make(header))):
@@ -187,49 +177,21 @@ class Channel(Link):
 
     def tell(self, kind: int, group: str, make: Callable[[wire.Header], wire.Message]) -> None:
         """Send one message that has no answer; it is lost where the peer cannot be reached just now."""
-        if self._is_connected and self._connection is not None:
+        if self.is_connected and self._connection is not None:
             self._next_id += 1
             self._connection.send_nowait(wire.encode(make(wire.header(kind, self._next_id, self.epoch, group=group))))
 
     def flush(self) -> None:
         """Send what this turn has collected so far."""
-        if not self._outbox:
-            return
-        self._connect()
-        outbox, self._outbox = self._outbox, []
-        for batch in outbox:
-            batch.open = False
-            batch.unanswered = len(batch.keys)
-            batch.bucket = self._deadlines.add(batch.ends_s, batch.expire)
-            if not self._pauses or not self._hold(batch):
-                self._pass_on(batch)
+        self._outgoing.flush()
 
-    def _pass_on(self, batch: Batch) -> None:
-        if not self._reachable:
-            self.give_up(batch, PeerUnavailable(f"{self._where} is {self.state.value}", peer=self.name))
-        elif (
-            not self._is_connected or self._flow.waiting or not self._flow.has_room(batch) or not self._send(batch)
-        ) and not self._flow.wait(batch):
-            self.give_up(batch, Busy(f"too much waits to be sent to {self.name}"))
+    # -- for what is to be sent: see `zmcache.peers.outgoing.Way` --------------------------------------------------
 
-    def _hold(self, batch: Batch) -> bool:
-        """Keep a batch back while its peer is busy with requests of its kind. False: it may go."""
-        assert self._pauses is not None
-        until_s = self._pauses.until_s((batch.group, batch.kind))
-        pause_s = until_s - self._clock()
-        if pause_s <= 0:
-            return False
-        if until_s >= batch.deadline_s or len(self._held) >= _HELD_MOST:
-            self.give_up(batch, Busy(f"{self.name} was busy, and is asked again in {pause_s:.2f} s"))
-        else:
-            self._held[batch] = self._loop.call_later(pause_s, self._release, batch)
-        return True
+    def unavailable(self) -> PeerUnavailable:
+        """Why nothing can be asked of the peer."""
+        return PeerUnavailable(f"{self._where} is {self.state.value}", peer=self.name)
 
-    def _release(self, batch: Batch) -> None:
-        del self._held[batch]
-        self._pass_on(batch)
-
-    def _send(self, batch: Batch) -> bool:
+    def send(self, batch: Batch) -> bool:
         """False when it has to wait for `on_writable`. There is room for it."""
         assert self._connection is not None
         self._next_id += 1
@@ -248,6 +210,14 @@ class Channel(Link):
         self._flow.sent(batch)
         batch.sent = True
         return True
+
+    def give_up(self, batch: Batch, error: ZmcacheError) -> None:
+        """End a batch without the rest of its answers."""
+        self._forget(batch)
+        self.failures += 1
+        batch.consumer.on_failure(batch, error)
+
+    # -- what becomes of it ----------------------------------------------------------------------------------------
 
     @property
     def is_late(self) -> bool:
@@ -292,34 +262,16 @@ class Channel(Link):
             # Not sent, where the connection is full: then the peer works for nobody, until the deadline.
             self._connection.send_nowait(wire.encode(wire.Cancel(*header, whole)))
 
-    def give_up(self, batch: Batch, error: ZmcacheError) -> None:
-        """End a batch without the rest of its answers."""
-        self._forget(batch)
-        self.failures += 1
-        batch.consumer.on_failure(batch, error)
-
     def _settle(self, batch: Batch) -> None:
         """Some of its keys are not awaited any more, or none is."""
         if not batch.unanswered:
             self._forget(batch)
         else:
-            self._flow.answered(batch)
-            self._send_soon()
-
-    def _send_soon(self) -> None:
-        """There may be room for what waits. Not at once: whoever says so may be in the middle of ending many."""
-        if self._flow.waiting and not self._sends_soon:
-            self._sends_soon = True
-            self._loop.call_soon(self.on_writable)
+            self._outgoing.answered(batch)
 
     def _forget(self, batch: Batch) -> None:
         self._pending.pop(batch.request_id, None)
-        if batch in self._held:
-            self._held.pop(batch).cancel()
-        # Or its keys and values would be kept until its deadline.
-        self._deadlines.discard(batch.bucket, batch.expire)
-        self._flow.ended(batch)
-        self._send_soon()
+        self._outgoing.ended(batch)
 
     # -- the connection --------------------------------------------------------------------------------------------
 
@@ -368,11 +320,8 @@ class Channel(Link):
         return self._trust.may_be_asked(self._clock())
 
     def on_writable(self) -> None:
-        """From the transport, and where less is in flight than before."""
-        self._sends_soon = False
-        while self._is_connected and (batch := self._flow.next()) is not None:
-            if not self._send(batch):
-                return
+        """From the transport."""
+        self._outgoing.send_waiting()
 
     def on_frame(self, frame: bytes) -> None:
         """From the transport."""
@@ -458,7 +407,7 @@ class Channel(Link):
 
     def _fail_all(self, error: ZmcacheError) -> None:
         pending, self._pending = self._pending, {}
-        for waiting in [*pending.values(), *self._flow.waiting, *self._held]:
+        for waiting in [*pending.values(), *self._outgoing.kept]:
             if isinstance(waiting, Batch):
                 self.give_up(waiting, error)
             elif not waiting.done():

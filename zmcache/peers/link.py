@@ -76,15 +76,18 @@ class Link:
         raise NotImplementedError
 
     @property
-    def _is_connected(self) -> bool:
+    def is_connected(self) -> bool:
+        """Whether anything can be sent."""
         return self.state is State.UP or self.state is State.TRIAL
 
     @property
-    def _reachable(self) -> bool:
+    def is_reachable(self) -> bool:
+        """Whether what is asked is worth sending, or keeping until it can be sent."""
         # On trial, whoever asks has found nobody else.
         return self.usable or self.state is State.TRIAL
 
-    def _connect(self) -> None:
+    def connect(self) -> None:
+        """Begin to, unless that was done."""
         if self.state is State.NEW:
             self._become(State.CONNECTING)
             try:
@@ -119,7 +122,7 @@ class Link:
     def on_disconnected(self, reason: str) -> None:
         """From the transport."""
         if self.state is not State.CLOSED:
-            if self._is_connected or self.state is State.SUSPECT:
+            if self.is_connected or self.state is State.SUSPECT:
                 _log.warning("%s is gone: %s", self._where, reason)
             self.health.lost(self.state, self._clock())
             self._become(State.DOWN)
@@ -142,7 +145,7 @@ class Link:
             if self._pulse.beat_unanswered():
                 self.on_disconnected("no answer to the handshake")
             return
-        if not self._is_connected and self.state is not State.SUSPECT:
+        if not self.is_connected and self.state is not State.SUSPECT:
             return
         before, ran_s = self.state, self._ran_s()
         after = self.health.beat(before, ran_s, self._clock())
