@@ -1,10 +1,11 @@
 """The client library: it learns the ring from any node, sends each key to its owner, and never imports a node.
 
 client.py   the life of a client, and its topology
-group.py    what is asked for one group: asking.py, and bulk.py for many keys of one call
+group.py    what is asked for one group: asking.py its gets, bulk.py those of many keys of one call, errands.py all else
+batches.py  the batches that it travels in, where calls have timeouts of their own
+route.py    which channel a key goes to; elsewhere.py: where next, when the node there is gone
 hedging.py  gets that are asked of a second node when the first is late
 direct.py   gets and sets of threads past the loop
-route.py    which channel a key goes to
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
-"""What is under way for one group of a client: routed by key, batched by turn of the loop, shared among callers of the same key.
+"""The gets that are under way for one group of a client: routed by key, batched by turn of the loop, shared among callers of the same key.
 
 What a get costs here: a future, a look-up in the ring, two list appends; encoding, sending and the timer are per batch. A flight
 is a list ``[key, batch, future, deadline, future, deadline, ...]`` that stands in the table while its key is being asked for: who wants
 the same key meanwhile adds a future of its own, so cancelling one call touches no other; when all are cancelled, the node is told. Calls with a
-timeout or a trace of their own travel in batches of their own, since one timer serves a batch. Many keys of one call are a flight together
-(`zmcache.client.bulk`). What is no get is an *errand*, ``[key, batch, future, deadline, change]``, and shared by nobody.
+timeout or a trace of their own travel in batches of their own (`zmcache.client.batches`). Many keys of one call are a flight together
+(`zmcache.client.bulk`). What is no get is shared by nobody (`zmcache.client.errands`).
 
-A batch that fails because its node is gone is asked again elsewhere: at the key's next owners, or, with ``route="any"``, at
-another of the given nodes. What must not be done twice, and may have been done, is not: its outcome is unknown.
+A batch that fails because its node is gone is asked again elsewhere (`zmcache.client.elsewhere`).
 """
 
 from __future__ import annotations
@@ -15,36 +14,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Set
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Protocol
 from weakref import ref
 
-from zmcache.cache.raw import Row, Told
+from zmcache.cache.raw import Row
+from zmcache.client.batches import LATE, OpenBatches, expire
 from zmcache.client.bulk import LEAST, UNLISTED_MOST, Bulk, Flight
+from zmcache.client.elsewhere import Elsewhere, stopping
 from zmcache.client.route import Route
 from zmcache.core.calls import Duration, check_timeout
-from zmcache.core.wire import (
-    FILL,
-    FILLS,
-    FIRST_ERROR,
-    FORWARDED,
-    GET,
-    LAST,
-    LEASED,
-    LEASED_NONE,
-    RELEASE,
-    Answer,
-    Change,
-    check_key,
-)
+from zmcache.core.wire import FILLS, FIRST_ERROR, GET, Answer, check_key
 from zmcache.deadlines import RESOLUTION_S
 from zmcache.errors import DeadlineExceeded, LifecycleError, PeerUnavailable, ZmcacheError, from_code
-from zmcache.peers.batch import Batch, undone
+from zmcache.peers.batch import Batch
 from zmcache.peers.channel import Channel
-from zmcache.peers.mesh import ATTEMPTS
 from zmcache.tracing import traceparent
-
-_REFUSALS: Final = 8
-_DEADLINE: Final = "no answer within the call's deadline"
 
 
 class Keeper(Protocol):
@@ -90,8 +74,8 @@ class Asking:
         self._loop = asyncio.get_running_loop()
         self._flights: dict[str, Flight | Bulk] = {}
         self._unlisted: dict[Bulk, None] = {}  # under way, and not in the table of flights yet
-        self._open: dict[tuple[Channel, int, float, str | None], Batch] = {}
-        self._open_gets: dict[Channel, Batch] = {}
+        self._open: dict[Channel, Batch] = {}
+        self._open_apart = OpenBatches(name, timeout_s, self, self._flags)
 
     def ask(self, key: str, timeout: Duration | None, *, keep: bool = False) -> asyncio.Future[Row]:
         """Get one key. Raises `InvalidKey`. ``keep``: the answer is to be kept, unless it is being asked for already."""
@@ -106,16 +90,18 @@ class Asking:
             return future
         channel = self._channel(key)
         if timeout is None and traceparent() is None:
-            batch = self._open_gets.get(channel)
+            batch = self._open.get(channel)
             if batch is None or not batch.open:
-                if batch is None and len(self._open_gets) > 2 * len(self._route.mesh.by_index) + 8:
-                    self._open_gets.clear()  # left over from members that are gone
-                batch = self._open_gets[channel] = channel.open_batch(self, GET, self.name, flags=self._flags)
+                if batch is None and len(self._open) > 2 * len(self._route.mesh.by_index) + 8:
+                    self._open.clear()  # left over from members that are gone
+                batch = self._open[channel] = channel.open_batch(self, GET, self.name, flags=self._flags)
                 if self.on_gets is not None:
                     self.on_gets(batch)
             deadline_s = batch.opened_s + self._timeout_s
         else:
-            batch, deadline_s = self._batch(channel, GET, timeout, attempt=0)
+            batch, deadline_s = self._open_apart.batch(channel, GET, timeout)
+            if self.on_gets is not None and not batch.keys:
+                self.on_gets(batch)
         self._flights[key] = flight = [key, batch, future, deadline_s]
         if keep and self.keeper is not None:
             batch.keep_next()
@@ -165,12 +151,6 @@ class Asking:
         except LookupError:
             raise PeerUnavailable("no node has answered yet") from None
 
-    def _owner_channel(self, key: str) -> Channel:
-        try:
-            return self._route.owner_channel(key)
-        except LookupError:
-            raise PeerUnavailable("no node has answered yet") from None
-
     def _channels(self, keys: list[str]) -> dict[Channel, list[str]]:
         try:
             return self._route.channels(keys)
@@ -193,33 +173,8 @@ class Asking:
             flight.join(key, future, deadline_s)
         else:
             flight += (future, deadline_s)
-        # The batch's timer is the first caller's; a caller that joined has one of its own. It stays until its time comes, but must not
-        # keep the future, and with it the value, until then.
-        self._deadlines.add(deadline_s, partial(_expire, ref(future)))
-
-    def begin(self, change: Change, timeout: Duration | None) -> Flight:
-        """Ask for a change of one key, which has been checked; the errand, whose third item is the future of a `Told`.
-
-        Raises `PeerUnavailable` where no node is known yet.
-        """
-        key = change.key
-        future: asyncio.Future[Told] = self._loop.create_future()
-        # A get that is under way may bring the old value: nobody who asks from now on may share it.
-        self.fence(key)
-        batch, deadline_s = self._batch(self._owner_channel(key), change.kind, timeout, attempt=0)
-        errand: Flight = [key, batch, future, deadline_s, change]
-        if change.kind == FILL:  # whose batch lasts longer
-            self._deadlines.add(deadline_s, partial(_expire, ref(future)))
-        batch.add_change(change, errand, deadline_s)
-        return errand
-
-    def post(self, change: Change) -> None:
-        """The same, and nobody waits for it."""
-        try:
-            future = self.begin(change, None)[2]
-        except ZmcacheError:
-            return
-        future.add_done_callback(lambda future: future.cancelled() or future.exception())
+        # The batch's timer is the first caller's; a caller that joined has one of its own.
+        self._deadlines.add(deadline_s, partial(expire, ref(future)))
 
     def fence(self, key: str) -> None:
         """Nobody who asks for ``key`` from now on shares what is under way."""
@@ -233,36 +188,6 @@ class Asking:
             self._enter_bulks()
         self._flights.clear()
 
-    def forgo_fill(self, errand: Flight) -> None:
-        """Who asked for a lease was cancelled, or has waited for long enough."""
-        future: asyncio.Future[Told] = errand[2]
-        if future.done() and not future.cancelled() and future.exception() is None:
-            # The answer came in the same turn of the loop as the cancellation.
-            _, status, _, token = future.result()
-            if status in (LEASED, LEASED_NONE):
-                self.post(Change(RELEASE, errand[0], token=token))
-        else:
-            errand[1].channel.forgo(errand[1], errand)
-
-    def _batch(self, channel: Channel, kind: int, timeout: Duration | None, *, attempt: int) -> tuple[Batch, float]:
-        timeout_s = self._timeout_s if timeout is None else check_timeout(timeout)
-        if attempt:
-            batch = channel.open_batch(self, kind, self.name, attempt=attempt)
-            return batch, batch.opened_s + timeout_s
-        trace = traceparent()
-        batch_or_none = self._open.get((channel, kind, timeout_s, trace))
-        if batch_or_none is None or not batch_or_none.open:
-            if len(self._open) > 1024:
-                self._open.clear()  # left over from channels and timeouts of long ago; an open batch is merely not added to any more
-            flags = self._flags if kind == GET else 0
-            batch_or_none = self._open[channel, kind, timeout_s, trace] = channel.open_batch(
-                self, kind, self.name, flags=flags
-            )
-            batch_or_none.trace = trace
-            if kind == GET and self.on_gets is not None:
-                self.on_gets(batch_or_none)
-        return batch_or_none, batch_or_none.opened_s + timeout_s
-
     # -- from the channel ------------------------------------------------------------------------------------------
 
     def on_answer(self, batch: Batch, answer: Answer) -> None:
@@ -270,36 +195,27 @@ class Asking:
         if batch.kept and self.keeper is not None:
             # Before who asked goes on, and may change it.
             self.keeper.offer(batch, answer)
-        if batch.kind == GET and batch.is_whole(answer):
+        if batch.is_whole(answer):
             self._on_hits(batch, answer)
             return
         flights = self._flights
         gone: list[Flight] = []
         flight: Flight
-        is_get = batch.kind == GET
-        for flight, status, value, life_ms, token in batch.fill(answer):
+        for flight, status, value, life_ms, _ in batch.fill(answer):
+            if status == PeerUnavailable.code:
+                gone.append(flight)
+                continue
             if status >= FIRST_ERROR:
-                if status == PeerUnavailable.code:
-                    gone.append(flight)
-                else:
-                    self._failed(batch, [flight], from_code(status, str(value)), told=True)
+                self._failed(batch, [flight], from_code(status, str(value)))
                 continue
             if flights.get(flight[0]) is flight:
                 del flights[flight[0]]
-            row = (value, status, life_ms) if is_get else (value, status, life_ms, token)
-            if not flight[2].done():
-                flight[2].set_result(row)
-            elif batch.kind == FILL and (status in (LEASED, LEASED_NONE)):
-                # Granted to nobody, who was cancelled meanwhile: the next one is not to wait until its time is over.
-                self.post(Change(RELEASE, flight[0], token=token))
-            if is_get and len(flight) > 4:
-                for future in flight[4::2]:
-                    if not future.done():
-                        future.set_result(row)
+            row = value, status, life_ms
+            for future in flight[2::2]:
+                if not future.done():
+                    future.set_result(row)
         if gone:
-            # What the node says of keys whose loads it has given up because it is stopping.
-            error = PeerUnavailable(f"{batch.channel.name} is stopping", peer=batch.channel.name)
-            self._failed(batch, gone, error, told=True)
+            self._failed(batch, gone, stopping(batch.channel))
 
     def _on_hits(self, batch: Batch, answer: Answer) -> None:
         """The usual case, a whole batch answered at once and without an error: the same as `on_answer`, in fewer steps a key."""
@@ -331,47 +247,22 @@ class Asking:
             self.keeper.give_up(batch)
         self._failed(batch, batch.unfilled(), error)
 
-    def _failed(self, batch: Batch, flights: list[Flight], error: ZmcacheError, *, told: bool = False) -> None:
-        """``told``: the node itself says so, and so has not done it."""
-        error = error if told else undone(batch, error)
-        unreachable = isinstance(error, PeerUnavailable)
-        refused = unreachable and batch.channel.usable
-        if unreachable:
+    def _failed(self, batch: Batch, flights: list[Flight], error: ZmcacheError) -> None:
+        if isinstance(error, PeerUnavailable):
             self._on_unreachable()
-            if refused:
-                self._route.refused(batch.channel)
-        # A node that says itself that it does not serve has cost no more than the way to it.
-        left = unreachable * ((ATTEMPTS if batch.sent else _REFUSALS) - batch.attempt - 1)
-        # A write keeps to the owner if the stand-in can reach it: it may be that only we cannot, and the others still read there.
-        flags = self._route.retry_flags | self._flags if batch.kind == GET else 0
-        again: dict[tuple[Channel, int], Batch] = {}
+        elsewhere = Elsewhere(batch, error, self._route, self._route.retry_flags | self._flags)
         for flight in flights:
-            how, channel = flags, self._route.other_channel(flight[0], batch.channel) if left > 0 else None
-            if left > 0 and not batch.flags & LAST and (channel is None or (refused and left == 1)):
-                # All there are send askers on, perhaps to one another.
-                how, channel = flags | FORWARDED | LAST, self._route.last_resort(flight[0]) or channel
-            if channel is not None:
-                other = again.get((channel, how))
-                if other is None or not other.open:
-                    other = again[channel, how] = channel.open_batch(
-                        self, batch.kind, self.name, flags=how, attempt=batch.attempt + 1
-                    )
-                    other.trace = batch.trace
-                self._ask_again(other, flight)
-            elif isinstance(error, DeadlineExceeded) and batch.kind == GET and len(flight) > 4:
+            other = elsewhere.batch(flight[0])
+            if other is not None:
+                flight[1] = other
+                # Not the latest of its callers' deadlines: the first caller, and its neighbours here, have no timer but the batch's.
+                other.add(flight[0], flight, flight[3])
+            elif isinstance(error, DeadlineExceeded) and len(flight) > 4:
                 self._outlive(flight)
             else:
                 if self._flights.get(flight[0]) is flight:
                     del self._flights[flight[0]]
                 _fail(flight, error)
-
-    def _ask_again(self, batch: Batch, flight: Flight) -> None:
-        flight[1] = batch
-        if batch.kind == GET:
-            # Not the latest of its callers' deadlines: the first caller, and its neighbours here, have no timer but the batch's.
-            batch.add(flight[0], flight, flight[3])
-        else:
-            batch.add_change(flight[4], flight, flight[3])
 
     def _outlive(self, flight: Flight) -> None:
         """The first caller's time is up; those who joined later and have time left are asked for anew."""
@@ -382,7 +273,7 @@ class Asking:
         rest: Flight = [key, None]
         for future, deadline_s in zip(flight[2::2], flight[3::2], strict=True):
             if deadline_s <= soon_s or future.done():
-                _fail([key, None, future, deadline_s], DeadlineExceeded(_DEADLINE))
+                _fail([key, None, future, deadline_s], DeadlineExceeded(LATE))
             else:
                 rest += (future, deadline_s)
         if len(rest) > 2:
@@ -393,11 +284,5 @@ class Asking:
 
 def _fail(flight: Flight, error: ZmcacheError) -> None:
     for future in flight[2::2]:
-        if isinstance(future, asyncio.Future) and not future.done():
+        if not future.done():
             future.set_exception(error)
-
-
-def _expire(waiting: ref[asyncio.Future[Any]]) -> None:
-    future = waiting()
-    if future is not None and not future.done():
-        future.set_exception(DeadlineExceeded(_DEADLINE))

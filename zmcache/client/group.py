@@ -1,4 +1,6 @@
-"""What a client asks for one group, over the wire: the `Raw` of its groups. What happens on the way is in `zmcache.client.asking`."""
+"""What a client asks for one group, over the wire: the `Raw` of its groups. What happens on the way is in `zmcache.client.asking`, and for
+what is no get in `zmcache.client.errands`.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,9 @@ from zmcache.cache.lanes import get_in_lanes, in_lanes, keys_at_once, parts_of, 
 from zmcache.cache.raw import GetDirectly, HedgeStatistics, NearStatistics, Row, Told
 from zmcache.cache.watching import Feed
 from zmcache.client.asking import Asking
-from zmcache.client.bulk import Bulk, Flight, discard, found_in
+from zmcache.client.bulk import Bulk, discard, found_in
 from zmcache.client.direct import DirectCalls
+from zmcache.client.errands import Errand, Errands
 from zmcache.client.hedging import HedgedAsking
 from zmcache.client.near import Near, NearGets, NearSettings
 from zmcache.client.route import OwnerRoute, Route
@@ -63,6 +66,7 @@ class ClientRaw:
         self._asking = self._hedged or Asking(name, route, timeout_s, on_unreachable)
         # Apart: what is asked for by who makes it is not loaded, and so cannot be shared with who wants it loaded.
         self._peeking = Asking(name, route, timeout_s, on_unreachable, fills=True)
+        self._errands = Errands(name, route, timeout_s, on_unreachable, self._asking.fence)
         self.get: Callable[[str, Duration | None], asyncio.Future[Row]] = self._asking.ask
         self.get_far: Callable[[str, Duration | None], asyncio.Future[Row]] = self._asking.ask
         self.peek: Callable[[str, Duration | None], asyncio.Future[Row]] = self._peeking.ask
@@ -198,7 +202,7 @@ class ClientRaw:
 
     async def _change(self, change: Change, timeout: Duration | None) -> Told:
         self._fence(change.key)
-        errand = self._asking.begin(change, timeout)
+        errand = self._errands.begin(change, timeout)
         status: int | None = None
         try:
             told: Told = await errand[2]
@@ -206,7 +210,7 @@ class ClientRaw:
             return told
         except (asyncio.CancelledError, DeadlineExceeded):
             if change.kind == FILL:
-                self._asking.forgo_fill(errand)
+                self._errands.forgo_fill(errand)
             elif change.kind == GETS:
                 errand[1].channel.forgo(errand[1], errand)
             raise
@@ -239,9 +243,9 @@ class ClientRaw:
         for change in changes:
             self._fence(change.key)
         told: list[Told | ZmcacheError] = []
-        errands: list[Flight] = []
+        errands: list[Errand] = []
         try:
-            errands += [self._asking.begin(change, timeout) for change in changes]
+            errands += [self._errands.begin(change, timeout) for change in changes]
             for errand in errands:
                 try:
                     told.append(await errand[2])
@@ -258,7 +262,7 @@ class ClientRaw:
 
     def post(self, change: Change) -> None:
         """See `Raw.post`."""
-        self._asking.post(change)
+        self._errands.post(change)
 
     async def clear(self, timeout: Duration | None) -> None:
         """See `Raw.clear`."""

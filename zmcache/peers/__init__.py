@@ -13,5 +13,6 @@ slowness.py    whether it is slow, held against the others; ownloop.py: not coun
 mesh.py        the members of the ring and the channels to them
 following.py   what a node tells of its own accord, and until when its silence means something; hearing.py: what a node's hot copies are told
 remote.py      how a node's group asks over the mesh; explanation.py: what all who hold a key know of it
+placement.py   who holds a key, as a node sees it; errands.py: its requests to others, until their outcome
 background.py  how many copies may be under way that nobody waits for
 """
