@@ -10,7 +10,8 @@ COVERAGE := $(BIN)/python -m coverage
 export PYTHONHASHSEED := 0
 # Where this is set, each of the hundreds of processes that tests start would compile all of zmcache anew.
 unexport PYTHONDONTWRITEBYTECODE
-QUICK_TESTS := -m pytest -n 3 --dist worksteal -m "not slow and not alone"
+# Four on two processors: most tests wait most of the time, and the simulation, which takes long, gives way to them (see `early`).
+QUICK_TESTS := -m pytest -n 4 --dist worksteal -m "not slow and not alone"
 LONE_TESTS := -m pytest -m "alone and not slow"
 
 .DEFAULT_GOAL := help

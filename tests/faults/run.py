@@ -53,7 +53,7 @@ class How:
     """What a run is told besides its fault.
 
     ``copies``, ``acks``: R and W in place of the fault's own. ``relays``: even where each node could have a network of its own.
-    ``sabotage``: the nodes keep one copy whatever is promised, so that one can see that it is noticed.
+    ``sabotage``: the nodes keep one copy whatever is promised, so that one can see that it is noticed. ``callers``: in each of the two workers.
     """
 
     seed: int
@@ -61,6 +61,7 @@ class How:
     acks: int | None = None
     relays: bool = False
     sabotage: bool = False
+    callers: int = 10
 
     def of(self, fault: Fault) -> tuple[int, int]:
         """R and W for this fault."""
@@ -126,7 +127,7 @@ async def _run(fault: Fault, folder: Path, result: Result, how: How) -> None:
         calm_s = time.monotonic()
         await _fill(stage)
         reloads_max = await _reloads_max(fault, stage, result.copies) if fault.reloads else None
-        workers = [_worker(number, route, stage) for number, route in _ROUTES.items()]
+        workers = [_worker(number, route, stage, how.callers) for number, route in _ROUTES.items()]
         try:
             times, calm = await _under_load(fault, stage, workers, calm_s)
             await _end_workers(workers)
@@ -178,8 +179,8 @@ async def _start(fault: Fault, stage: Stage) -> None:
     await asyncio.gather(*starts)
 
 
-def _worker(number: int, route: str, stage: Stage) -> Child:
-    orders = Orders(number, stage.cluster.addresses, str(stage.folder), stage.seed, stage.timeout_s, route)
+def _worker(number: int, route: str, stage: Stage, callers: int) -> Child:
+    orders = Orders(number, stage.cluster.addresses, str(stage.folder), stage.seed, stage.timeout_s, route, callers)
     command = [sys.executable, "-m", "faults.worker", msgspec.json.encode(orders).decode()]
     return Child(f"worker-{number}", command, stage.folder)
 

@@ -29,8 +29,8 @@ class Orders(msgspec.Struct, frozen=True):
     folder: str
     seed: int
     timeout_s: float
-    route: str = "owner"
-    callers: int = 10
+    route: str
+    callers: int
     pause_s: float = 0.012
 
 

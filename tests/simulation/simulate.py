@@ -116,6 +116,7 @@ def main() -> int:
     options = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"PYTHONHASHSEED": "0"})
+    os.nice(10)  # nothing here depends on how long it takes: who has to be in time goes first
     gc.disable()
     gc.freeze()  # what was imported stays
     if options.seed is not None:

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Final, Protocol
 
-from virtual_time import ProcessLoop, World
+from virtual_time import Handle, ProcessLoop, World
 
 HEARTBEATS_S: Final = 3.5  # one of a second, and an answer within three: somewhere between 3 and 4
 
@@ -146,7 +147,7 @@ class Lane:
 
     def __init__(self, link: Link, source: str, target: ProcessLoop, deliver: Callable[[bytes], None]) -> None:
         self.link, self.source, self.target, self._deliver = link, source, target, deliver
-        self.network = link.network
+        self.network, self._target = link.network, target.name
         self.queue: deque[bytes] = deque()
         self.last_s = 0.0
         self._held_bytes = 0
@@ -157,7 +158,7 @@ class Lane:
             return False
         self._held_bytes += len(frame)
         self.queue.append(frame)
-        if not self.network.is_cut(self.source, self.target.name):
+        if not self.network.is_cut(self.source, self._target):
             self._plan()
         return True
 
@@ -174,11 +175,12 @@ class Lane:
             self.queue.pop()
 
     def _plan(self) -> None:
-        world = self.network.world
-        arrives_s = world.now + self.network.delay(self.source, self.target.name)
+        network = self.network
+        world = network.world
+        arrives_s = world.now + network.delay(self.source, self._target)
         if arrives_s > self.last_s:
             self.last_s = arrives_s
-        world.at(self.last_s, self._arrive, self._try)
+        world.plan(self.last_s, Handle(None, self._arrive, (self._try,), None, self.last_s))
 
     def _arrive(self, attempt: int) -> None:
         if attempt == self._try and self.queue:
@@ -200,7 +202,7 @@ class Link:
         self.peer = b"%d" % network.next_number()
         here, there = connection.process, listener.process
         self.lanes = (
-            Lane(self, here.name, there, lambda frame: listener.deliver(self.peer, frame)),
+            Lane(self, here.name, there, partial(listener.deliver, self.peer)),
             Lane(self, there.name, here, connection.deliver),
         )
         network.links[self] = None

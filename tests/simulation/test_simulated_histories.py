@@ -44,7 +44,8 @@ def simulate(*arguments: str, hash_seed: str = "0") -> subprocess.CompletedProce
     )
 
 
-@pytest.mark.timeout(600)  # a few seconds on a machine that has nothing else to do
+@pytest.mark.early
+@pytest.mark.timeout(600)  # some twenty seconds on a machine that has nothing else to do
 @pytest.mark.parametrize("first", range(0, HISTORIES, _A_PART))
 def test_a_history_of_200_events_keeps_every_promise(first: int) -> None:
     run = simulate("--first", str(first), "--histories", str(_A_PART), "--jobs", "1")

@@ -111,11 +111,15 @@ class World:
                 if not ready:
                     break
                 handle = next_ready()
-                if not handle.gone:
-                    if handle.loop is None:
-                        handle.callback(*handle.args)
-                    else:
-                        handle.loop.do(handle)
+                if handle.gone:
+                    continue
+                loop = handle.loop
+                if loop is None:
+                    handle.callback(*handle.args)
+                elif loop.stopped or loop.dead:
+                    loop.hold(handle)
+                else:
+                    loop.do(handle.context, handle.callback, handle.args)
             else:
                 raise TimeStandsStill(f"at {now:.6f}: {ready[0].callback if ready else 'nothing'} again and again")
             if ended():
@@ -187,22 +191,26 @@ class ProcessLoop(asyncio.AbstractEventLoop):
 
     def arrive(self, callback: Callable[..., object], *args: Any) -> None:
         """Something comes from outside: its handler runs now, or when the process goes on."""
-        self.do(Handle(self, callback, args, self._context, 0.0))
+        if self.stopped or self.dead:
+            self.hold(Handle(self, callback, args, self._context, 0.0))
+        else:
+            self.do(self._context, callback, args)
 
-    def do(self, handle: Handle) -> None:
-        if self.dead:
-            return
-        if self.stopped:
+    def hold(self, handle: Handle) -> None:
+        """For when the process goes on."""
+        if not self.dead:
             self._held.append(handle)
-            return
+
+    def do(self, context: Any, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        """Now, in the process, which runs."""
         world = self.world
         if world.running is not self:
             world.running = self
             _set_running(self)
         try:
-            handle.context.run(handle.callback, *handle.args)  # type: ignore[union-attr]
+            context.run(callback, *args)
         except Exception as error:
-            self.call_exception_handler({"message": f"exception in {handle.callback!r}", "exception": error})
+            self.call_exception_handler({"message": f"exception in {callback!r}", "exception": error})
 
     # -- what asyncio and the code in the process ask of a loop -------------------------------------------------------
 
