@@ -343,6 +343,25 @@ def test_a_node_that_answers_that_it_is_stopping_is_asked_no_longer_and_the_next
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("call", ["get", "set", "incr"])
+def test_why_every_node_sends_askers_on_is_told_in_its_own_words(call: str) -> None:
+    async def main() -> None:
+        network = MemoryNetwork()
+        fake = FakeNode(network)
+        fake.handle = lambda peer, request: fake.answer(
+            peer,
+            request.request_id,
+            *[(PeerUnavailable.code, "no holder can be reached from here")] * len(request.keys),
+        )
+        async with connected(network) as client:
+            items = client.group("items")
+            value = (b"v",) if call == "set" else ()
+            with pytest.raises(PeerUnavailable, match=r"^fake: no holder can be reached from here$"):
+                await getattr(items, call)("k", *value)
+
+    asyncio.run(main())
+
+
 def test_through_any_node_those_learnt_of_stand_in_for_given_ones_that_cannot_be_reached() -> None:
     async def main() -> None:
         network = MemoryNetwork()

@@ -20,7 +20,7 @@ from weakref import ref
 from zmcache.cache.raw import Row
 from zmcache.client.batches import LATE, OpenBatches, expire
 from zmcache.client.bulk import LEAST, UNLISTED_MOST, Bulk, Flight
-from zmcache.client.elsewhere import Elsewhere, stopping
+from zmcache.client.elsewhere import Elsewhere, sent_on
 from zmcache.client.route import Route
 from zmcache.core.calls import Duration, check_timeout
 from zmcache.core.wire import FILLS, FIRST_ERROR, GET, Answer, check_key
@@ -200,10 +200,12 @@ class Asking:
             return
         flights = self._flights
         gone: list[Flight] = []
+        why = ""
         flight: Flight
         for flight, status, value, life_ms, _ in batch.fill(answer):
             if status == PeerUnavailable.code:
                 gone.append(flight)
+                why = str(value)
                 continue
             if status >= FIRST_ERROR:
                 self._failed(batch, [flight], from_code(status, str(value)))
@@ -215,7 +217,7 @@ class Asking:
                 if not future.done():
                     future.set_result(row)
         if gone:
-            self._failed(batch, gone, stopping(batch.channel))
+            self._failed(batch, gone, sent_on(batch.channel, why))
 
     def _on_hits(self, batch: Batch, answer: Answer) -> None:
         """The usual case, a whole batch answered at once and without an error: the same as `on_answer`, in fewer steps a key."""

@@ -53,6 +53,6 @@ class Elsewhere:
         return batch
 
 
-def stopping(channel: Channel) -> PeerUnavailable:
-    """What a node means that answers keys with this error: it has given up their loads, because it is stopping."""
-    return PeerUnavailable(f"{channel.name} is stopping", peer=channel.name)
+def sent_on(channel: Channel, why: str) -> PeerUnavailable:
+    """What a node means that answers keys with this error, for the reason that it gives: others may serve them."""
+    return PeerUnavailable(f"{channel.name}: {why}", peer=channel.name)

@@ -14,7 +14,7 @@ from weakref import ref
 
 from zmcache.cache.raw import Told
 from zmcache.client.batches import OpenBatches, expire
-from zmcache.client.elsewhere import Elsewhere, stopping
+from zmcache.client.elsewhere import Elsewhere, sent_on
 from zmcache.client.route import Route
 from zmcache.core.calls import Duration
 from zmcache.core.wire import FILL, FIRST_ERROR, LEASED, LEASED_NONE, RELEASE, Answer, Change
@@ -91,10 +91,12 @@ class Errands:
     def on_answer(self, batch: Batch, answer: Answer) -> None:
         """Some positions of a batch were answered."""
         gone: list[Errand] = []
+        why = ""
         errand: Errand
         for errand, status, value, life_ms, token in batch.fill(answer):
             if status == PeerUnavailable.code:
                 gone.append(errand)
+                why = str(value)
             elif status >= FIRST_ERROR:
                 _fail(errand, from_code(status, str(value)))
             elif not errand[2].done():
@@ -104,7 +106,7 @@ class Errands:
                 self.post(Change(RELEASE, errand[0], token=token))
         if gone:
             # It says itself that it has not done it.
-            self._ask_elsewhere(batch, gone, stopping(batch.channel))
+            self._ask_elsewhere(batch, gone, sent_on(batch.channel, why))
 
     def on_failure(self, batch: Batch, error: ZmcacheError) -> None:
         """The rest of a batch will not be answered."""
