@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """What was imported and collected stays to the end: the collector need not look through all of it again and again.
 
-    Nor need it look a thousand times at the little that a test leaves: with the thresholds of a node (see `zmcache.cli.collector`) it hardly runs.
+    Nor need it look so often at the little that a test leaves: with the thresholds of a node (see `zmcache.cli.collector`) it hardly runs.
     """
     gc.collect()
     gc.freeze()
