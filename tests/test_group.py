@@ -141,10 +141,10 @@ class Bench:
         self.group.let_go()
 
     def set(self, key: str, value: bytes, ttl_ms: int = 0) -> Outcome:
-        return self.group.change_local(Change(SET, key, value, ttl_ms))
+        return self.group._writing.change_local(Change(SET, key, value, ttl_ms))
 
     def delete(self, key: str) -> Outcome:
-        return self.group.change_local(Change(DELETE, key))
+        return self.group._writing.change_local(Change(DELETE, key))
 
     def held(self, key: str) -> bytes | str | None:
         """What the group has of ``key`` in memory."""
@@ -405,7 +405,7 @@ def test_a_change_of_what_is_there_is_no_hit() -> None:
     async def test(bench: Bench) -> None:
         bench.set("mine", b"1")
         for kind in (SET, ADD, INCR, TOUCH, CAS, DELETE, DELETE):
-            bench.group.change_local(Change(kind, "mine", b"2", token=token_of(b"3")))
+            bench.group._writing.change_local(Change(kind, "mine", b"2", token=token_of(b"3")))
         statistics = bench.group.statistics()
         assert (statistics.hits, statistics.misses) == (0, 0)
         bench.set("mine", b"1")

@@ -12,7 +12,9 @@ The floor plan, from the bottom; imports go strictly down:
     cache/          the library that programs call, the same whatever is behind it
     loading.py      calls of a loader under way; leasing.py: values that callers make; changing.py: what a set, a cas, an incr does;
                     copying.py: who is sent a copy of it, and when it is acknowledged
-    peering.py      what a group asks of the other nodes; explaining.py: what is known of a key; holding.py: what is held of a group
+    peering.py      what a group asks of the other nodes; explaining.py: what is known of a key; strays.py: keys that are others' to hold
+    shard.py        what a node holds of a group, in parts; on them work readthrough.py (a load), asking.py (a question to an owner),
+                    writing.py (a write) and holding.py (handing over and the rest that is no request)
     group.py        the way of a request, numbered; calls.py: what an embedding program awaits
     loaders/        what a config names as a loader; transport/: frames over ZeroMQ or memory;
     discovery/      who the members are; config/: YAML to frozen structs

@@ -80,16 +80,16 @@ class Group(LocalGroup):
         super().__init__(name, settings, limits, peers, loader=loader, random=random, clock=clock, versions=versions)
         self._deadlines = deadlines
         self._tell = tell
-        self.get_nowait: Reader = self._store.reader(self._clock, self._meaning, self._copy_of)
+        self.get_nowait: Reader = self._shard.store.reader(self.clock, self._meaning, self._copy_of)
         """``get_nowait(key, default=None)``: what this node holds of ``key`` now, a hot copy included; ``default``
         otherwise. Asks nobody and loads nothing. Raises `InvalidKey`."""
 
     def _copy_of(self, key: str) -> Held | None:
         check_key(key, self.limits.key_bytes)
-        return self._hot.read(key, self._clock())
+        return self._shard.hot.read(key, self.clock())
 
     def _meaning(self, mark: str, default: object) -> object:
-        outcome = self.found("", mark, math.inf, self._clock(), hot=True)
+        outcome = self.found("", mark, math.inf, self.clock(), hot=True)
         return outcome.value if outcome is not None and _has_value(outcome) else default
 
     @overload
@@ -102,8 +102,8 @@ class Group(LocalGroup):
         ``timeout`` (seconds; None: 3) covers the whole call, the load included. Raises `InvalidKey`, `BackendError`,
         `Busy` or `DeadlineExceeded`.
         """
-        value = self._store.get(key, self._clock())
-        if not self._lent or not self._is_behind(key, self._clock()):
+        value, strays = self._shard.store.get(key, self.clock()), self._shard.strays
+        if not strays.lent or not strays.is_behind(key, self.clock()):
             if type(value) is bytes:
                 return value
             if value is ABSENT:
@@ -120,7 +120,7 @@ class Group(LocalGroup):
             raise fresh(outcome.error)
         if not _has_value(outcome):
             return None
-        ttl_s = None if outcome.expires_at_s == math.inf else max(0.0, outcome.expires_at_s - self._clock())
+        ttl_s = None if outcome.expires_at_s == math.inf else max(0.0, outcome.expires_at_s - self.clock())
         return Item(outcome.value, ttl_s, SOURCES[outcome.status])
 
     async def get_many(self, keys: Iterable[str], *, timeout: Duration | None = None) -> dict[str, bytes | None]:
@@ -223,7 +223,7 @@ class Group(LocalGroup):
     async def peeked(self, key: str, timeout: float) -> Outcome:
         """What is held of ``key``, for an asker who fills. Raises `InvalidKey`; what failed is in the outcome."""
         check_key(key, self.limits.key_bytes)
-        now_s = self._clock()
+        now_s = self.clock()
         (held,), (expires_at_s,), from_hot = self.get_local([key], now_s)
         known = None
         if held is not None:
@@ -242,7 +242,7 @@ class Group(LocalGroup):
 
     def life_ms(self, expires_at_s: float) -> int:
         """What remains until then, as an answer says it."""
-        return FOREVER if expires_at_s == math.inf else max(0, int((expires_at_s - self._clock()) * 1000))
+        return FOREVER if expires_at_s == math.inf else max(0, int((expires_at_s - self.clock()) * 1000))
 
     async def cleared(self, timeout: float) -> None:
         """Empty what is here of the group. Raises `DeadlineExceeded`."""
@@ -259,7 +259,7 @@ class Group(LocalGroup):
         """The outcome of each key, in order; never raises for a single key that failed, `DeadlineExceeded` among them."""
         for key in keys:
             check_key(key, self.limits.key_bytes)
-        now_s = self._clock()
+        now_s = self.clock()
         deadline_s = self._loop.time() + (DEFAULT_TIMEOUT_S if timeout is None else check_timeout(timeout))
         values, expiries, from_hot = self.get_local(keys, now_s)
         hot = set(from_hot)

@@ -80,3 +80,21 @@ class Peers(Holders, Protocol):
 
     def give_up(self, asked: object) -> None:
         """Nobody waits for this answer any more."""
+
+
+def is_ours_now(peers: Peers, key: str) -> bool:
+    """With the owner out of reach: this node stands in for it, or the ring has just given the key to this node."""
+    return peers.stands_in(key) or peers.is_ours(key)
+
+
+class Asked:
+    """A waiter's way out of what another node was asked."""
+
+    __slots__ = ("_asked", "_peers")
+
+    def __init__(self, peers: Peers, asked: object) -> None:
+        self._peers, self._asked = peers, asked
+
+    def leave(self, waiter: Waiter) -> None:
+        """Stop waiting."""
+        self._peers.give_up(self._asked)

@@ -50,7 +50,7 @@ def test_a_near_copy_is_dropped_though_its_owner_has_evicted_the_entry_meanwhile
             key = cluster.key_of("a")
             await far.set(key, b"v", tags=["t"])
             await kept(near, key, b"v")
-            cluster.group("a")._store.end(key, EVICTED)
+            cluster.group("a")._shard.store.end(key, EVICTED)
             assert await near.get(key) == b"v"
             await far.invalidate_tags("t")
             await eventually_reads(near, key, None)

@@ -72,7 +72,7 @@ def test_it_serves_again_when_it_has_what_was_written_meanwhile() -> None:
             await client.group("items").set(key, b"old")
             await cut_off_a(cluster)
             # As b does that stands in for it.
-            cluster.group("b")._changing.apply(Change(SET, key, b"new"))
+            cluster.group("b")._shard.changing.apply(Change(SET, key, b"new"))
             for name in ("b", "c"):
                 cluster.network.heal(endpoint(name))
             await eventually(lambda: not cluster.nodes["a"]._parts.away.is_away, within_s=20)

@@ -232,7 +232,7 @@ def test_a_newcomer_asks_the_former_owner_before_it_loads() -> None:
         group = b.group("items")
         moved = [key for key in keys if b.is_ours(key)]
         for key in moved[:20]:
-            group._store.delete(key, 0.0)  # as if it had come after the ring had moved
+            group._shard.store.delete(key, 0.0)  # as if it had come after the ring had moved
         assert await group.get_many(moved[:20]) == await cluster.group("a").get_many(moved[:20])
         assert not cluster.loaders["b"].loaded
 

@@ -41,7 +41,7 @@ def test_a_leave_that_takes_longer_than_former_owners_are_asked_for_loses_nothin
         hand_over_slowly(cluster, 300_000.0)
         leaving = asyncio.create_task(cluster.nodes["a"].drain())
         began_s = time.monotonic()
-        await eventually(lambda: b._peers.is_ours(keys[0]))
+        await eventually(lambda: b._shard.peers.is_ours(keys[0]))
         while not leaving.done():
             for key in keys[::7]:
                 assert await b.get(key) == ACKNOWLEDGED, f"{time.monotonic() - began_s:.1f} s after the leave began"
@@ -61,9 +61,9 @@ def test_of_two_nodes_that_leave_at_once_both_are_asked_for_what_they_hold() -> 
             await cluster.group("a").set(key, ACKNOWLEDGED)
         hand_over_slowly(cluster, 300_000.0)
         leaving = [asyncio.create_task(cluster.nodes["a"].drain())]
-        await eventually(lambda: cluster.group("b")._peers.is_ours(keys[0]))
+        await eventually(lambda: cluster.group("b")._shard.peers.is_ours(keys[0]))
         leaving.append(asyncio.create_task(cluster.nodes["b"].drain()))
-        await eventually(lambda: cluster.group("c")._peers.is_ours(keys[0]))
+        await eventually(lambda: cluster.group("c")._shard.peers.is_ours(keys[0]))
         assert await lost(cluster, keys[::3], "c") == []
         await asyncio.gather(*leaving)
         assert await lost(cluster, keys, "c") == []
@@ -183,18 +183,18 @@ def test_what_has_moved_goes_whatever_happens_to_the_node_meanwhile(what: str) -
     async def test(cluster: Cluster) -> None:
         a = cluster.group("a")
         if what == "an hour ahead":
-            a._versions.seen(a._versions.next() + (3600 * 2_048_000 << 10))
+            a._shard.versions.seen(a._shard.versions.next() + (3600 * 2_048_000 << 10))
         keys = [f"k{number}" for number in range(300)]
         for key in keys:
             await a.set(key, b"old")
         await cluster.start("b")
-        moved = list(filter(cluster.group("b")._peers.is_ours, keys))
-        await eventually(lambda: a._sweep._timer is not None)
+        moved = list(filter(cluster.group("b")._shard.peers.is_ours, keys))
+        await eventually(lambda: a._shard.strays._sweep._timer is not None)
         if what == "stood still":
             cluster.nodes["a"].stood_still(2.0)
         elif what == "lease lost":
             cluster.nodes["a"].lease_lost()
-        await eventually(lambda: not any(a._store.contains(key, a.clock()) for key in moved))
+        await eventually(lambda: not any(a._shard.store.contains(key, a.clock()) for key in moved))
         await cluster.group("b").set(moved[0], b"new")
         assert await a.get(moved[0]) == b"new"
 
@@ -209,15 +209,15 @@ def test_what_comes_behind_the_place_where_a_sweep_is_goes_with_the_next() -> No
             await a.set(key, b"x")
             if n % 200 == 0:
                 await asyncio.sleep(0)  # a loop that stands still for a second is out of use
-        version = a._versions.next()
+        version = a._shard.versions.next()
         a.let_go()
-        await eventually(lambda: a._sweep._under_way is not None)
+        await eventually(lambda: a._shard.strays._sweep._under_way is not None)
         for key in mine[:300]:
-            a._store.delete(key, a.clock())  # free places that the sweep has passed
+            a._shard.store.delete(key, a.clock())  # free places that the sweep has passed
         strays = list(islice(cluster.keys_of("b"), 300))
         for key in strays:
-            a.change_local(Change(COPY, key, b"old", FOREVER, version))
-        await eventually(lambda: not any(a._store.contains(key, a.clock()) for key in strays))
+            a._writing.change_local(Change(COPY, key, b"old", FOREVER, version))
+        await eventually(lambda: not any(a._shard.store.contains(key, a.clock()) for key in strays))
 
     mesh_test(test, "a", "b", moved_ttl_s=0.1, loads=False)
 
@@ -230,13 +230,13 @@ def test_what_somebody_missed_is_no_delete_for_who_comes_later() -> None:
             await a.set(key, b"v")
             copy = a.copy_of(key)
             assert copy is not None
-            a._changing.remember(copy)
-            a._store.delete(key, a.clock())  # as evicted at the owner; b holds it still
+            a._shard.changing.remember(copy)
+            a._shard.store.delete(key, a.clock())  # as evicted at the owner; b holds it still
         await cluster.start("d")
         d = cluster.group("d")
         ring = cluster.nodes["d"].ring()
         moved = [key for key in keys if "d" in [member.node_id for member in ring.owners(key, 2)]]
-        await eventually(lambda: all(d._store.contains(key, d.clock()) for key in moved))
+        await eventually(lambda: all(d._shard.store.contains(key, d.clock()) for key in moved))
 
     mesh_test(test, "a", "b", "c", loads=False, copies=2, acks=2, moved_ttl_s=1.0)
 

@@ -150,7 +150,7 @@ def test_a_slow_maker_whose_value_is_old_does_not_end_the_lease_of_the_next() ->
     async def test(cluster: Cluster) -> None:
         group, key = cluster.group("a"), cluster.key_of("a")
         slow = await group.changed(Change(FILL, key, b"", 1), None)
-        await eventually(lambda: group._leasing._leases.of(key, group.clock()) is None)
+        await eventually(lambda: group._shard.leasing._leases.of(key, group.clock()) is None)
         group.tags.hear(["t"], [group.tags.moment()])
         second = await group.changed(Change(FILL, key), None)
         assert second.status == LEASED
@@ -202,7 +202,7 @@ def test_what_a_node_reads_in_its_own_process_is_not_old_by_its_tags() -> None:
 
 
 def trusts(cluster: Cluster, name: str) -> bool:
-    return not cluster.group(name)._tagging.doubted
+    return not cluster.group(name)._shard.tagging.doubted
 
 
 def knows(cluster: Cluster, name: str, tag: str) -> int:
@@ -329,9 +329,9 @@ def test_a_node_that_stood_still_gives_nothing_with_tags_until_it_has_asked() ->
 def test_a_node_that_was_off_the_list_gives_nothing_with_tags_until_it_has_asked(lost: str) -> None:
     async def test(cluster: Cluster) -> None:
         other = cluster.group("b").tags
-        copy = cluster.group("b")._changing.copy_of
+        copy = cluster.group("b")._shard.changing.copy_of
         key = cluster.key_of("a")
-        cluster.group("b").change_local(
+        cluster.group("b")._writing.change_local(
             Change(COPY, key, b"v", -1, token=other.moment(), tags="t", stamp=other.moment())
         )
         old = copy(key)
@@ -345,7 +345,7 @@ def test_a_node_that_was_off_the_list_gives_nothing_with_tags_until_it_has_asked
             await eventually(lambda: trusts(cluster, "a"))
             cluster.group("a").tags.generations.__init__()  # type: ignore[misc]  # as if it had not heard
             cluster.nodes["a"].lease_lost()
-        cluster.group("a").change_local(old)
+        cluster.group("a")._writing.change_local(old)
         assert cluster.group("a").get_nowait(key) is None
         await eventually(lambda: trusts(cluster, "a"))
         assert cluster.group("a").get_nowait(key) is None

@@ -269,7 +269,7 @@ class SimulatedCluster:
         node = process.node
         if node is not None and node._made is not None:
             for name, group in node._made.groups.items():
-                self.history.groups[name].evictions += group._store.statistics().evictions
+                self.history.groups[name].evictions += group._shard.store.statistics().evictions
 
 
 def endpoint(name: str) -> str:

@@ -23,8 +23,8 @@ from zmcache.core.hot import HotCache
 from zmcache.core.store import Store
 from zmcache.core.tombstones import Tombstones
 from zmcache.deadlines import Deadlines
-from zmcache.group import LocalGroup
 from zmcache.node.sending import Sending
+from zmcache.strays import Strays
 
 # Fewer where something else is looked for: see `make coverage`.
 HISTORIES = int(os.environ.get("SIMULATED_HISTORIES", "1000"))
@@ -194,7 +194,7 @@ PLANTED = [
     ("older copies take the place of newer ones", Changing, "wants", _whatever_version, {"stale"}, 428),
     ("deletes leave nothing behind", Tombstones, "add", _nothing, {"stale", "lost"}, 70),
     ("what others lack is never sent", Sending, "add", _nowhere, {"lost"}, 70),
-    ("what is another's is kept for good", LocalGroup, "let_go", _nothing, {"stale", "lost"}, 70),
+    ("what is another's is kept for good", Strays, "let_go", _nothing, {"stale", "lost"}, 70),
 ]  # fmt: skip
 
 

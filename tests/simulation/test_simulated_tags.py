@@ -13,8 +13,8 @@ import pytest
 from simulated_tags import run_tags
 
 from zmcache.core.tagging import Tagging
-from zmcache.holding import HeldGroup
 from zmcache.node.repairing import Repairing
+from zmcache.shard import Shard
 
 # Fewer where something else is looked for: see `make coverage`.
 HISTORIES = min(60, int(os.environ.get("SIMULATED_HISTORIES", "60")))
@@ -38,11 +38,11 @@ def _never(real: Any, tagging: Tagging, tags: str, stamp: int) -> bool:
     return False
 
 
-def _since_it_was_stored(real: Any, group: HeldGroup, change: Any) -> Any:
-    return real(group, change._replace(token=group.tags.moment()))
+def _since_it_was_stored(real: Any, shard: Shard, change: Any) -> Any:
+    return real(shard, change._replace(token=shard.versions.next()))
 
 
-def _not_yet(real: Any, group: HeldGroup, change: Any) -> bool:
+def _not_yet(real: Any, shard: Shard, change: Any) -> bool:
     return False
 
 
@@ -50,11 +50,11 @@ async def _nothing(real: Any, repairing: Repairing, *args: Any) -> None:
     return None
 
 
-NOT_YET = HeldGroup, "is_old", _not_yet
+NOT_YET = Shard, "is_old", _not_yet
 # Each with the seed from which on it is looked for: at most a few histories before the first that shows it today.
 PLANTED: list[tuple[str, list[tuple[type, str, Callable[..., Any]]], str, int]] = [
     ("nothing is ever old", [(Tagging, "is_old", _never)], "outlived", 0),
-    ("what is made holds since it was stored", [NOT_YET, (HeldGroup, "keep", _since_it_was_stored)], "outlived", 0),
+    ("what is made holds since it was stored", [NOT_YET, (Shard, "keep", _since_it_was_stored)], "outlived", 0),
     ("nobody makes up for what was missed", [(Repairing, "_hear_all", _nothing)], "not made up", 30),
 ]
 

@@ -90,6 +90,19 @@ class Flight:
         return len(self._waiters)
 
 
+class Joined:
+    """The way out of a flight that was joined by another waiter than the one who leaves."""
+
+    __slots__ = ("_flight", "_joined_by")
+
+    def __init__(self, flight: Flight, joined_by: Waiter) -> None:
+        self._flight, self._joined_by = flight, joined_by
+
+    def leave(self, waiter: Waiter) -> None:
+        """Stop waiting; no effect after the answer."""
+        self._flight.leave(self._joined_by)
+
+
 class Flights:
     """The flights of one kind of work, by key."""
 

@@ -16,12 +16,13 @@ from typing import Final, Protocol
 from zmcache.core import wire
 from zmcache.core.marks import Held, all_plain
 from zmcache.errors import Busy, PeerUnavailable
-from zmcache.group import OUT_OF_REACH, LocalGroup
+from zmcache.group import LocalGroup
 from zmcache.node.answering import Answers, KeyRequest
 from zmcache.node.followers import Followers
 from zmcache.node.inflight import InFlight
 from zmcache.node.late import Late, Row
 from zmcache.node.rows import changes_of, lives_ms
+from zmcache.readthrough import OUT_OF_REACH
 from zmcache.tracing import is_traceparent
 
 # What a node answers that is cut off from the others: a question for what it holds, and who has nobody else.
