@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zmcache.cache import Cache
-from zmcache.client import make_client
+from zmcache.client import Client, make_client
 from zmcache.client.near import DEFAULT_NEAR_TTL_S, NearSettings
 from zmcache.core.address import parse_address
 from zmcache.core.calls import DEFAULT_TIMEOUT_S, Duration, check_timeout
@@ -58,18 +58,21 @@ def connect(
         "timeout": timeout, "connect_timeout": connect_timeout, "on_error": on_error, "route": route, "busy_poll": busy_poll,
         "near": near, "near_ttl": near_ttl, "hedge": hedge,
     }  # fmt: skip
-    settings: dict[str, Any] = {**options, **{name: value for name, value in given.items() if value is not None}}
-    on_error = settings.get("on_error", "raise")
-    timeout_s = check_timeout(settings.get("timeout", DEFAULT_TIMEOUT_S))
-    if not endpoints:
-        unfit = settings.keys() & {"route", "busy_poll", "connect_timeout", "near", "near_ttl", "hedge"}
-        if unfit:
-            raise ConfigError(f"{min(unfit)} is for clusters: mem:// has no sockets")
-        return InProcess(timeout=timeout_s, on_error=on_error, limits=limits)
-    busy_poll_s = settings.get("busy_poll", 0.0)
-    if isinstance(busy_poll_s, bool) or not isinstance(busy_poll_s, (int, float)) or not 0 <= busy_poll_s <= 0.1:
-        raise ConfigError(f"expected busy_poll of 0 to 0.1 seconds, found {busy_poll_s!r}")
-    limits = limits or Limits()
+    given = {name: value for name, value in given.items() if value is not None}
+    settings = {"timeout": DEFAULT_TIMEOUT_S, "on_error": "raise", **options, **given}
+    return _client(endpoints, settings, limits or Limits()) if endpoints else _in_process(settings, limits)
+
+
+def _in_process(settings: Mapping[str, Any], limits: Limits | None) -> InProcess:
+    timeout_s = check_timeout(settings["timeout"])
+    unfit = settings.keys() & {"route", "busy_poll", "connect_timeout", "near", "near_ttl", "hedge"}
+    if unfit:
+        raise ConfigError(f"{min(unfit)} is for clusters: mem:// has no sockets")
+    return InProcess(timeout=timeout_s, on_error=settings["on_error"], limits=limits)
+
+
+def _client(endpoints: Sequence[str], settings: Mapping[str, Any], limits: Limits) -> Client:
+    timeout_s, busy_poll_s = check_timeout(settings["timeout"]), _busy_poll_s(settings)
     return make_client(
         endpoints,
         lambda: ZmqTransport(busy_poll_s=busy_poll_s, max_message_bytes=limits.message_bytes),
@@ -77,10 +80,17 @@ def connect(
         timeout=timeout_s,
         connect_timeout=check_timeout(settings.get("connect_timeout", 5.0)),
         limits=limits,
-        on_error=on_error,
+        on_error=settings["on_error"],
         near=_near(settings),
         hedge=_hedge(settings),
     )
+
+
+def _busy_poll_s(settings: Mapping[str, Any]) -> float:
+    busy_poll_s = settings.get("busy_poll", 0.0)
+    if isinstance(busy_poll_s, bool) or not isinstance(busy_poll_s, (int, float)) or not 0 <= busy_poll_s <= 0.1:
+        raise ConfigError(f"expected busy_poll of 0 to 0.1 seconds, found {busy_poll_s!r}")
+    return busy_poll_s
 
 
 def _hedge(settings: Mapping[str, Any]) -> float:

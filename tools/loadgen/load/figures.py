@@ -39,15 +39,9 @@ def figures(
     events: Sequence[Mapping[str, object]] = (),
 ) -> Figures:
     """Everything that is reported of a run, but for its expectations."""
-    outcomes = seen.responses
-    counts = {outcome: counted.number for outcome, counted in outcomes.items()}
-    requests, failed = sum(counts.values()), counts["failed"]
-    reads = sum(counts[outcome] for outcome in READS)
-    rate = requests / seen.seconds
-    loop = asdict(plan.loop)
-    kind = "open" if "rate" in loop else "closed"
-    intended = loop.get("rate")
-    limits = bottlenecks(checks, intended_rate=intended, achieved_rate=rate, skipped=seen.skipped)
+    intended = asdict(plan.loop).get("rate")
+    achieved = sum(counted.number for counted in seen.responses.values()) / seen.seconds
+    limits = bottlenecks(checks, intended_rate=intended, achieved_rate=achieved, skipped=seen.skipped)
     return {
         "schema": SCHEMA,
         "tool": "zmcache-loadgen",
@@ -56,12 +50,41 @@ def figures(
         "partial": seen.partial,
         "valid": not limits,
         "bottlenecks": limits,
-        "loop": {"kind": kind, **loop},
+        **_planned(plan, target),
+        **_requests(seen),
+        "events": [dict(event) for event in events],
+        "generator": _generator(checks, intended, achieved),
+        "verify": seen.verified,
+        "loads": _loads(seen, nodes),
+        "nodes": {node_id: share._asdict() for node_id, share in nodes.shares().items()},
+        "expectations": [],
+        "histograms": {
+            name: histogram(merged(seen.responses[outcome] for outcome in members)).encode().decode()
+            for name, members in CLASSES.items()
+        },
+    }
+
+
+def _planned(plan: Plan, target: Mapping[str, str]) -> Figures:
+    """What was to be asked, how, and of whom."""
+    loop = asdict(plan.loop)
+    return {
+        "loop": {"kind": "open" if "rate" in loop else "closed", **loop},
         "workers": plan.workers,
         "seed": plan.workload.seed,
         "target": dict(target),
         "workload": dict(plan.workload.description),
         "warmup_s": plan.warmup_s,
+    }
+
+
+def _requests(seen: Seen) -> Figures:
+    """How many there were, how they ended, and how long they took."""
+    outcomes, services = seen.responses, seen.services
+    counts = {outcome: counted.number for outcome, counted in outcomes.items()}
+    requests, failed = sum(counts.values()), counts["failed"]
+    reads = sum(counts[outcome] for outcome in READS)
+    return {
         "seconds": round(seen.seconds, 6),
         "requests": requests,
         "reads": reads,
@@ -74,30 +97,25 @@ def figures(
             },
         },
         "latency_us": _latencies(outcomes),
-        "service_us": None if seen.services is None else _latencies(seen.services),
+        "service_us": None if services is None else _latencies(services),
         "tiers": {tier: counts[tier] for tier in _TIERS},
         "hit_ratio": round(sum(counts[outcome] for outcome in HITS) / reads, 6) if reads else None,
         "percentiles": {
             name: _percentiles(merged(outcomes[outcome] for outcome in CLASSES[name]))
             for name in ("all", "hits", "misses")
         }
-        | {"service": [] if seen.services is None else _percentiles(merged(seen.services.values()))},
+        | {"service": [] if services is None else _percentiles(merged(services.values()))},
         "series": [series_row(row) for row in seen.rows],
-        "events": [dict(event) for event in events],
-        "generator": _generator(checks, intended, rate),
-        "verify": seen.verified,
-        "loads": {
-            "loaded": sum(share.loads for share in nodes.shares().values()),
-            "loaded_exact": nodes.exact,
-            "distinct_keys": seen.keys.number,
-            "distinct_exact": seen.keys.exact,
-        },
-        "nodes": {node_id: share._asdict() for node_id, share in nodes.shares().items()},
-        "expectations": [],
-        "histograms": {
-            name: histogram(merged(outcomes[outcome] for outcome in members)).encode().decode()
-            for name, members in CLASSES.items()
-        },
+    }
+
+
+def _loads(seen: Seen, nodes: NodeTally) -> Figures:
+    """How many loads the nodes tell of, beside the keys that were asked for."""
+    return {
+        "loaded": sum(share.loads for share in nodes.shares().values()),
+        "loaded_exact": nodes.exact,
+        "distinct_keys": seen.keys.number,
+        "distinct_exact": seen.keys.exact,
     }
 
 
