@@ -12,7 +12,8 @@ export PYTHONHASHSEED := 0
 unexport PYTHONDONTWRITEBYTECODE
 # Four on two processors: most tests wait most of the time, and the simulation, which takes long, gives way to them (see `early`).
 QUICK_TESTS := -m pytest -n 4 --dist worksteal -m "not slow and not alone"
-LONE_TESTS := -m pytest -m "alone and not slow"
+# Those stand in one folder, which is all that has to be collected for them.
+LONE_TESTS := -m pytest -m "alone and not slow" tests/integration
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all simulate check lint types imports coverage bench experiments faults format clean

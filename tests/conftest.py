@@ -5,14 +5,23 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from zmcache.embedded_etcd import EmbeddedEtcd
 
+_ALONE = Path(__file__).parent / "integration"
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What gives way to all else comes first: it has the idle moments of the whole run, and nobody waits for it in the end."""
+    """What gives way to all else comes first: it has the idle moments of the whole run, and nobody waits for it in the end.
+
+    What runs by itself is looked for in one folder only (see the Makefile).
+    """
+    for item in items:
+        if item.get_closest_marker("alone") and _ALONE not in item.path.parents:
+            raise pytest.UsageError(f"{item.nodeid} is marked alone, and would never run outside {_ALONE.name}")
     items.sort(key=lambda item: item.get_closest_marker("early") is None)
 
 
