@@ -32,8 +32,9 @@ class Audience:
 
     def __init__(self, group: str) -> None:
         self._group = group
-        self._keepers: dict[str, set[Hearer]] = {}
-        self._watchers: dict[str, set[Hearer]] = {}
+        # Of each key an ordered set: who came first is told first, in every run alike.
+        self._keepers: dict[str, dict[Hearer, None]] = {}
+        self._watchers: dict[str, dict[Hearer, None]] = {}
         self._tags = TagIndex()
 
     def __bool__(self) -> bool:
@@ -42,11 +43,11 @@ class Audience:
 
     def keep(self, hearer: Hearer, key: str) -> None:
         """It keeps a copy of ``key`` from now on."""
-        self._keepers.setdefault(key, set()).add(hearer)
+        self._keepers.setdefault(key, {})[hearer] = None
 
     def watch(self, hearer: Hearer, key: str) -> None:
         """It watches ``key`` from now on."""
-        self._watchers.setdefault(key, set()).add(hearer)
+        self._watchers.setdefault(key, {})[hearer] = None
 
     def forget_kept(self, hearer: Hearer, keys: Iterable[str]) -> None:
         """It keeps them no more."""
@@ -91,11 +92,11 @@ class Audience:
             for hearer in list(hearers):
                 hearer.on_value(self._group, key)
 
-    def _forget(self, table: dict[str, set[Hearer]], hearer: Hearer, keys: Iterable[str]) -> None:
+    def _forget(self, table: dict[str, dict[Hearer, None]], hearer: Hearer, keys: Iterable[str]) -> None:
         for key in keys:
             hearers = table.get(key)
             if hearers is not None:
-                hearers.discard(hearer)
+                hearers.pop(hearer, None)
                 if not hearers:
                     del table[key]
                     if key not in self._keepers and key not in self._watchers:
