@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from zmcache.core.charge import charge_of
 from zmcache.core.eviction import entry_overhead
+from zmcache.core.recall import EXPIRED
 from zmcache.core.store import Store
 
 OVERHEAD = entry_overhead("lru")
@@ -161,6 +162,19 @@ def test_an_expired_entry_gives_its_memory_back_without_being_asked_for() -> Non
     assert looked == 1000
     assert (len(store), store.used_bytes) == (0, 0)
     assert store.statistics().expirations == 1000
+
+
+def test_what_has_ended_before_it_is_overwritten_or_deleted_has_expired() -> None:
+    store = Store(1 << 20, "lru")
+    gone: list[tuple[str, int]] = []
+    store.on_gone = lambda key, why: gone.append((key, why))
+    for key in ("set", "deleted"):
+        store.set(key, b"v", 10.0, 0.0)
+    assert store.set("set", b"w", 20.0, 15.0)
+    assert not store.delete("deleted", 15.0)
+    assert store.statistics().expirations == 2
+    assert gone == [("set", EXPIRED), ("deleted", EXPIRED)]
+    assert store.get("set", 15.0) == b"w"
 
 
 def test_the_collector_has_nothing_to_visit_for_an_entry() -> None:

@@ -19,6 +19,7 @@ from scripted_loader import value_of
 from zmcache.core import wire
 from zmcache.core.wire import Limits
 from zmcache.errors import Busy, InvalidKey, InvalidTtl, PeerUnavailable, ProtocolError, UnknownGroup, ValueTooLarge
+from zmcache.group import LocalGroup
 from zmcache.node.late import Late
 from zmcache.peers.batch import Batch
 from zmcache.transport.memory import MemoryTransport
@@ -103,6 +104,42 @@ def test_hits_and_misses_of_one_request_are_answered_under_its_id() -> None:
         assert (second.positions, second.values) == ([0, 2], [value_of("missing"), value_of("missing too")])
         assert set(second.statuses) == {wire.FROM_LOADER}
         assert second.lives_ms == [wire.FOREVER] * 2
+
+    wire_test(test)
+
+
+def test_what_was_begun_before_something_was_raised_is_answered_or_left_at_the_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    change, begin = LocalGroup.change, LocalGroup.begin
+
+    def changes_but_one(self: LocalGroup, asked: Any, *args: Any, **more: Any) -> Any:
+        assert asked.key != "boom"
+        return change(self, asked, *args, **more)
+
+    def begins_but_one(self: LocalGroup, key: str, *args: Any, **more: Any) -> Any:
+        assert key != "boom"
+        return begin(self, key, *args, **more)
+
+    monkeypatch.setattr(LocalGroup, "change", changes_but_one)
+    monkeypatch.setattr(LocalGroup, "begin", begins_but_one)
+
+    async def test(cluster: Cluster, line: Wire) -> None:
+        node, loader = cluster.nodes["a"], cluster.loaders["a"]
+        raised: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: raised.append(context))
+        keys = ["k1", "k2", "boom", "k3"]
+        answer = await line.ask(wire.SET, keys, [b"v"] * 4, [wire.FOREVER] * 4, deadline_ms=100)
+        await eventually(lambda: node.statistics()["late"] == 0)
+        assert (answer.positions, answer.statuses) == ([0, 1], bytes([wire.DONE] * 2))
+        loader.gate.clear()
+        line.send(wire.GET, ["slow", "boom"], deadline_ms=1000)
+        await eventually(lambda: loader.running == 1)
+        assert node.statistics()["late"] == 2
+        await eventually(lambda: node.statistics()["late"] == 0)
+        await eventually(lambda: loader.running == 0)  # nobody waits for it
+        loader.gate.set()
+        await serves(line)
 
     wire_test(test)
 

@@ -12,6 +12,7 @@ from eventually import eventually
 from scripted_loader import ScriptedLoader
 
 from zmcache.config import GroupConfig, ImportLoader, NodeConfig, NodeSettings
+from zmcache.core import wire
 from zmcache.core.ring import Member
 from zmcache.errors import ConfigError, DiscoveryError, LifecycleError
 from zmcache.node import Node
@@ -99,6 +100,75 @@ def test_a_start_that_is_given_up_while_the_node_joins_leaves_nothing_behind() -
         await nothing_is_left(place, node)
 
     asyncio.run(main())
+
+
+def test_a_node_that_is_stopped_while_it_joins_says_so_and_does_not_come_back() -> None:
+    async def main() -> None:
+        place = Place()
+        place.registry.put(Member("b", "mem://b"))
+        node = place.node()
+        starting = asyncio.create_task(node.start())
+        await eventually(lambda: "a" in place.registry.members and len(node.ring()) > 1)
+        await node.stop()
+        with pytest.raises(LifecycleError, match="stopped before it served"):
+            await starting
+        await nothing_is_left(place, node)
+
+    asyncio.run(main())
+
+
+def test_frames_that_come_while_a_start_that_failed_is_taken_back_do_no_harm() -> None:
+    async def main() -> None:
+        place = Place()
+        no_discovery(place)
+        closing, may_close = asyncio.Event(), asyncio.Event()
+
+        async def close() -> None:
+            closing.set()
+            await may_close.wait()
+
+        place.loader.aclose = close  # type: ignore[method-assign]
+        starting = asyncio.create_task(place.node().start())
+        await closing.wait()
+        asker = Asker()
+        connection = place.other.connect("mem://a", asker)
+        await asker.connected.wait()
+        errors: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+        for kind in (wire.PING, wire.STATS, wire.TOPOLOGY):
+            connection.send_nowait(wire.encode(wire.Query(*wire.header(kind, 1, (0, 0)))))
+        await asker.is_idle()
+        may_close.set()
+        with pytest.raises(DiscoveryError):
+            await starting
+        assert not errors
+        assert not asker.frames
+        place.other.close()
+
+    asyncio.run(main())
+
+
+class Asker:
+    """A connection of a stranger."""
+
+    def __init__(self) -> None:
+        self.connected = asyncio.Event()
+        self.frames: list[bytes] = []
+
+    def on_connected(self) -> None:
+        self.connected.set()
+
+    def on_disconnected(self, reason: str) -> None: ...
+
+    def on_writable(self) -> None: ...
+
+    def on_frame(self, frame: bytes) -> None:
+        self.frames.append(frame)
+
+    async def is_idle(self) -> None:
+        """Return when what was sent has had many turns of the loop to arrive."""
+        for _ in range(100):
+            await asyncio.sleep(0)
 
 
 async def nothing_is_left(place: Place, node: Node) -> None:

@@ -199,13 +199,11 @@ class Asking:
             self._on_hits(batch, answer)
             return
         flights = self._flights
-        gone: list[Flight] = []
-        why = ""
+        gone: dict[str, list[Flight]] = {}
         flight: Flight
         for flight, status, value, life_ms, _ in batch.fill(answer):
             if status == PeerUnavailable.code:
-                gone.append(flight)
-                why = str(value)
+                gone.setdefault(str(value), []).append(flight)
                 continue
             if status >= FIRST_ERROR:
                 self._failed(batch, [flight], from_code(status, str(value)))
@@ -216,8 +214,8 @@ class Asking:
             for future in flight[2::2]:
                 if not future.done():
                     future.set_result(row)
-        if gone:
-            self._failed(batch, gone, sent_on(batch.channel, why))
+        for why, flights_gone in gone.items():
+            self._failed(batch, flights_gone, sent_on(batch.channel, why))
 
     def _on_hits(self, batch: Batch, answer: Answer) -> None:
         """The usual case, a whole batch answered at once and without an error: the same as `on_answer`, in fewer steps a key."""

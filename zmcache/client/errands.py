@@ -90,13 +90,11 @@ class Errands:
 
     def on_answer(self, batch: Batch, answer: Answer) -> None:
         """Some positions of a batch were answered."""
-        gone: list[Errand] = []
-        why = ""
+        gone: dict[str, list[Errand]] = {}
         errand: Errand
         for errand, status, value, life_ms, token in batch.fill(answer):
             if status == PeerUnavailable.code:
-                gone.append(errand)
-                why = str(value)
+                gone.setdefault(str(value), []).append(errand)
             elif status >= FIRST_ERROR:
                 _fail(errand, from_code(status, str(value)))
             elif not errand[2].done():
@@ -104,9 +102,9 @@ class Errands:
             elif batch.kind == FILL and (status in (LEASED, LEASED_NONE)):
                 # Granted to nobody, who was cancelled meanwhile: the next one is not to wait until its time is over.
                 self.post(Change(RELEASE, errand[0], token=token))
-        if gone:
+        for why, errands in gone.items():
             # It says itself that it has not done it.
-            self._ask_elsewhere(batch, gone, sent_on(batch.channel, why))
+            self._ask_elsewhere(batch, errands, sent_on(batch.channel, why))
 
     def on_failure(self, batch: Batch, error: ZmcacheError) -> None:
         """The rest of a batch will not be answered."""

@@ -235,6 +235,9 @@ class Store:
         if self._touched:
             self._tell_policy()
         slot = self._slots.find(key)
+        if slot is not None and self._expires[slot] <= now_s:
+            self._expire(key, slot)  # what comes is another entry, and has not been used
+            slot = None
         if slot is None:
             # Room first: a policy that goes by merit would else name the newcomer, which has had no time to earn any.
             self._policy.arriving(hash(key), cost)
@@ -289,11 +292,13 @@ class Store:
         slot = self._slots.find(key)
         if slot is None:
             return False
-        alive = self._expires[slot] > now_s
+        if self._expires[slot] <= now_s:
+            self._expire(key, slot)
+            return False
         if self.on_gone is not None:
             self.on_gone(key, why)
         self._remove(key, slot)
-        return alive
+        return True
 
     def end(self, key: str, why: int) -> None:
         """Its time is over: as an expiry. ``why``: for `on_gone`."""

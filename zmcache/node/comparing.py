@@ -29,6 +29,7 @@ _QUESTION_WALKS: Final = 10.0
 _QUESTION_MOST_S: Final = 60.0
 _FRESH_S: Final = 2.0  # digests are told again, and not computed, for so long
 _OFFER_KEYS: Final = 100  # about a millisecond of whoever is asked for them, which serves meanwhile
+_OFFERS_AT_ONCE: Final = 4  # or each would cost the way there and back, and a busy peer takes its time
 _ANSWERS_MOST: Final = 8  # peers whose digests wait for a walk
 _EVERYWHERE: Final = frozenset(range(BUCKETS))
 _NOWHERE: Final[frozenset[int]] = frozenset()
@@ -54,7 +55,7 @@ class Comparing:
         self._clock = clock
         limits = mesh.limits
         # Of what one connection may have in flight a half: others ask over it, too.
-        self._offer_keys = max(1, min(_OFFER_KEYS, limits.keys, limits.inflight_requests // 2))
+        self._offer_keys = max(1, min(_OFFER_KEYS, limits.keys, limits.inflight_requests // (2 * _OFFERS_AT_ONCE)))
         self._digests: dict[str, tuple[Ring, float, dict[str, array[int]]]] = {}
         self._walk_s = 0.0
         self._answering: set[asyncio.Task[None]] = set()
@@ -110,22 +111,32 @@ class Comparing:
         holding = Holding(self._mesh.next_ring, group.copies)
         offers: dict[str, list[str]] = {}
         strays = False
-        async for key in walk(group):
-            position = hash_key(key)
-            holders = holding.of(position)
-            for peer in holders:
-                # What this node is not to hold itself it kept in the peer's place.
-                if peer in differing and (self._me not in holders or bucket_of(position) in differing[peer]):
-                    strays = strays or self._me not in holders
-                    offered = offers.setdefault(peer, [])
-                    offered.append(key)
-                    if len(offered) >= self._offer_keys:
-                        del offers[peer]
-                        if not await self._offer(peer, name, group, offered):
-                            lost.add(peer)
-        for peer, offered in offers.items():
-            if not await self._offer(peer, name, group, offered):
-                lost.add(peer)
+        room = asyncio.Semaphore(_OFFERS_AT_ONCE)
+
+        async def offer(peer: str, keys: list[str]) -> None:
+            try:
+                if not await self._offer(peer, name, group, keys):
+                    lost.add(peer)
+            finally:
+                room.release()
+
+        async with asyncio.TaskGroup() as offering:
+            async for key in walk(group):
+                position = hash_key(key)
+                holders = holding.of(position)
+                for peer in holders:
+                    # What this node is not to hold itself it kept in the peer's place.
+                    if peer in differing and (self._me not in holders or bucket_of(position) in differing[peer]):
+                        strays = strays or self._me not in holders
+                        offered = offers.setdefault(peer, [])
+                        offered.append(key)
+                        if len(offered) >= self._offer_keys:
+                            del offers[peer]
+                            await room.acquire()
+                            offering.create_task(offer(peer, offered))
+            for peer, offered in offers.items():
+                await room.acquire()
+                offering.create_task(offer(peer, offered))
         await self._sending.flush()
         if strays and not lost:
             group.let_go()

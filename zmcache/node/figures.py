@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def figures_of(node: Parts) -> Iterator[dict[str, float]]:
     """All of a node's counters by name, in blocks of what belongs together: the node's own, then those of each group, then of each peer.
 
-    ``copies_short``, by group: see `zmcache.node.short`.
+    ``requests`` are keys asked for by clients, ``forwarded`` those that peers passed on; ``copies_short`` of a group: see `zmcache.node.short`.
     """
     mesh, dispatcher = node.mesh, node.dispatcher
     ring = mesh.ring

@@ -155,27 +155,31 @@ class KeyRequests:
         fills, forwarded = bool(get.flags & wire.FILLS), bool(get.flags & wire.FORWARDED)
         trace = get.trace if is_traceparent(get.trace) else None
         last = bool(get.flags & wire.LAST)
-        for at in missing:
-            waiter = late.waiter(at)
-            if fills:
-                group.peek(get.keys[at], waiter, late.deadline_s, forwarded=forwarded)
-            else:
-                flight = group.begin(
-                    get.keys[at], waiter, late.deadline_s,
-                    forwarded=forwarded, trace=trace, source=peer, last=last,
-                )  # fmt: skip
-                late.joined(at, flight, waiter)
-        late.flush()
+        try:
+            for at in missing:
+                waiter = late.waiter(at)
+                if fills:
+                    group.peek(get.keys[at], waiter, late.deadline_s, forwarded=forwarded)
+                else:
+                    flight = group.begin(
+                        get.keys[at], waiter, late.deadline_s,
+                        forwarded=forwarded, trace=trace, source=peer, last=last,
+                    )  # fmt: skip
+                    late.joined(at, flight, waiter)
+        finally:
+            late.flush()  # whatever was raised: what has begun is to be answered, and left at the deadline
 
     def _peek(self, peer: bytes, get: wire.Get, group: LocalGroup) -> None:
         late = self._late(peer, get, group, len(get.keys))
         if late is not None:
-            for at, key in enumerate(get.keys):
-                waiter = late.waiter(at)
-                flight = group.peek_here(key, waiter)
-                if flight is not None:
-                    late.joined(at, flight, waiter)
-            late.flush()
+            try:
+                for at, key in enumerate(get.keys):
+                    waiter = late.waiter(at)
+                    flight = group.peek_here(key, waiter)
+                    if flight is not None:
+                        late.joined(at, flight, waiter)
+            finally:
+                late.flush()
 
     # -- to change them --------------------------------------------------------------------------------------------
 
@@ -190,14 +194,16 @@ class KeyRequests:
             self._desk.look_back()
         forwarded = bool(request.flags & wire.FORWARDED)
         trace = request.trace if isinstance(request, wire.Changes) and is_traceparent(request.trace) else None
-        for at, change in enumerate(changes_of(request)):
-            waiter = late.waiter(at)
-            joined = group.change(change, late.deadline_s, waiter, forwarded=forwarded, trace=trace)
-            if joined is not None:
-                late.joined(at, joined, waiter)
-        # What was done here needs no further turn of the loop. Who watches has waited for it longer than who set it.
-        self._followers.flush()
-        late.flush()
+        try:
+            for at, change in enumerate(changes_of(request)):
+                waiter = late.waiter(at)
+                joined = group.change(change, late.deadline_s, waiter, forwarded=forwarded, trace=trace)
+                if joined is not None:
+                    late.joined(at, joined, waiter)
+        finally:
+            # What was done here needs no further turn of the loop. Who watches has waited for it longer than who set it.
+            self._followers.flush()
+            late.flush()
 
     # -- what could not be answered at once ------------------------------------------------------------------------
 

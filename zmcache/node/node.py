@@ -105,7 +105,9 @@ class Node:
     # -- start and stop --------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Serve. Raises `ConfigError` (an address in use, a loader that cannot be found) or `DiscoveryError`; then nothing runs."""
+        """Serve. Raises `ConfigError` (an address in use, a loader that cannot be found), `DiscoveryError`, or `LifecycleError` where it is stopped
+        meanwhile; then nothing runs.
+        """
         if self._started:
             raise LifecycleError("a node is started once; make another")
         self._started = True
@@ -118,14 +120,21 @@ class Node:
 
     async def _begin(self, parts: Parts) -> None:
         await parts.presence.announce(parts.reactions.on_lease_lost)
+        self._check_not_stopped()
         parts.repairing.begin()
         # While it joins, too: who has vanished is let go of.
         parts.housekeeping.begin()
         await parts.presence.join()
+        self._check_not_stopped()
         # What was kept in its place while it was away, or is not equal everywhere for whatever reason.
         parts.reactions.begin_doubt()
         member = parts.presence.member
         _log.debug("node %s serves at %s (bound to %s)", member.node_id, member.endpoint, parts.listener.endpoint)
+
+    def _check_not_stopped(self) -> None:
+        # By another task, while this one waited: what is closed is not to begin anything.
+        if self._stopped:
+            raise LifecycleError("the node was stopped before it served")
 
     async def drain(self) -> None:
         """Leave the ring, hand over, go on answering until it is quiet and nothing is in flight, at most ``drain_timeout``."""

@@ -83,6 +83,8 @@ class Parts:
         self.loop = asyncio.get_running_loop()
         self.began_s = given.loop_time()
         self._config, self._given, self._closing = config, given, closing
+        # Until all parts are there, which is for ever where one cannot be made: what there is of them is being closed then.
+        self._on_frame: Callable[[bytes, bytes], None] = lambda peer, frame: None
         member = self._open()
         node_id = member.node_id
         versions = Versions(node_id, given.wall_s(), given.loop_time)
@@ -101,9 +103,7 @@ class Parts:
         self.transport = self._given.transport()
         closing.callback(self.transport.close)
         with concerning("node.listen"):
-            self.listener = self.transport.listen(
-                settings.listen, lambda peer, frame: self.dispatcher.on_frame(peer, frame)
-            )
+            self.listener = self.transport.listen(settings.listen, lambda peer, frame: self._on_frame(peer, frame))
         closing.push_async_callback(self._close_listener)
         endpoint = settings.advertise or self.listener.endpoint
         node_id = settings.id or node_id_from(endpoint)
@@ -218,6 +218,8 @@ class Parts:
         )  # fmt: skip
         closing.callback(self._refuse)
         closing.callback(self.housekeeping.close)
+        closing.callback(self.presence.close)
+        self._on_frame = self.dispatcher.on_frame
 
     # -- closing ---------------------------------------------------------------------------------------------------
 

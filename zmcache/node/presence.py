@@ -57,6 +57,7 @@ class Presence:
         self._handover = handover
         self._doubt = doubt
         self._clock = clock
+        self._closed = False
 
     async def announce(self, on_lease_lost: Callable[[], None]) -> None:
         """Put the node on the list of members. Returns when it has a ring; raises `DiscoveryError` where it gets none."""
@@ -72,6 +73,8 @@ class Presence:
         serving = member._replace(state=SERVING)
         if mine is not None and mine.state == JOINING:
             await self._be_given()
+            if self._closed:
+                return
             # Before it is known: who hears of it asks at once.
             self._dispatcher.serving = True
             await self._publish(serving)
@@ -79,8 +82,13 @@ class Presence:
             # A static list, or the members last seen: nobody asks how this node is; or not before etcd is back.
             with contextlib.suppress(DiscoveryError):
                 await self._discovery.update(serving)
-        self.member = serving
-        self._dispatcher.serving = True
+        if not self._closed:
+            self.member = serving
+            self._dispatcher.serving = True
+
+    def close(self) -> None:
+        """It does not come into the ring any more."""
+        self._closed = True
 
     async def _be_given(self) -> None:
         if not any(other.state == SERVING for other in self._mesh.ring.members):

@@ -17,7 +17,7 @@ from zmcache.peers.mesh import Mesh
 # Of values of 4 KiB a message of this size takes either end less than a millisecond, and a node that serves is not to be held up for longer.
 _MESSAGE_BYTES: Final = 64 * 1024
 _MESSAGE_KEYS: Final = 50
-_ON_THE_WAY: Final = 4
+_ON_THE_WAY: Final = 8  # some 400 keys, where these are small
 _ANSWER_S: Final = 10.0
 _BURST_S: Final = 0.01  # of what the rate allows, at once
 

@@ -2,7 +2,7 @@
 
 A mesh is what nodes and clients have in common. It knows who owns a key and has one channel per member, made when first needed and closed when
 the member goes: of a thousand members a client may use ten, and a new ring is not to hold its loop for the others. It decides nothing
-about answers: that is the consumer's (`zmcache.peers.remote` in a node, `zmcache.client` in a client).
+about answers: that is the consumer's (`zmcache.peers.errands` in a node, `zmcache.client` in a client).
 """
 
 from __future__ import annotations
