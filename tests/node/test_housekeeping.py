@@ -69,16 +69,17 @@ def test_the_pauses_of_its_own_and_small_delays_are_no_standstill() -> None:
     house_test(test)
 
 
-def test_no_peer_gives_up_sooner_than_a_standstill_is_noticed() -> None:
-    pulse, silent_s = Pulse(), 0.0
+@pytest.mark.parametrize("after_s", [0.0, BEAT_S / 2])
+def test_no_peer_gives_up_sooner_than_a_standstill_is_noticed(after_s: float) -> None:
+    pulse, now_s = Pulse(), 0.0
     pulse.connected()
     pulse.beat(0.0)
-    pulse.pinged(1, 0.0)  # from here on nothing comes back
+    pulse.pinged(1, after_s, between_beats=after_s > 0.0)  # from here on nothing comes back
     while True:
-        silent_s += BEAT_S
-        if pulse.beat(silent_s):
+        now_s += BEAT_S
+        if pulse.beat(now_s):
             break
-    assert silent_s >= SUSPECTED_S - 1e-9
+    assert now_s - after_s >= SUSPECTED_S - 1e-9
 
 
 def test_a_sweep_that_fails_is_reported_and_the_next_one_comes() -> None:

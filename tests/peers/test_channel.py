@@ -17,7 +17,7 @@ from zmcache.core import wire
 from zmcache.core.ring import Epoch
 from zmcache.core.wire import Limits
 from zmcache.errors import Busy, DeadlineExceeded, PeerUnavailable, ProtocolError
-from zmcache.peers.channel import State
+from zmcache.peers.channel import LATE_S, State
 from zmcache.peers.flow import WAITING_TIMES
 from zmcache.peers.pulse import MISSED_BEATS
 from zmcache.peers.trust import BAD_ANSWERS, JUDGED_AFTER_S, PAUSE_S
@@ -283,6 +283,32 @@ def test_what_cannot_be_read_is_no_sign_of_life() -> None:
             for _ in range(4):
                 await asyncio.sleep(0)
         assert bench.channel.state is State.SUSPECT
+
+    bench_test(test)
+
+
+def test_where_somebody_waits_a_ping_goes_out_between_two_beats() -> None:
+    async def test(bench: Bench) -> None:
+        fake = bench.node()
+        bench.ask("k")
+        await bench.value("k")
+        await bench.beats(1)
+        pinged: list[int] = []
+        fake.pong = lambda peer, request_id: pinged.append(request_id)
+        bench.channel.probe()
+        await asyncio.sleep(0)
+        assert not pinged, "nobody waits"
+        fake.handle = lambda peer, request: None
+        bench.ask("slow", timeout_s=60.0)
+        await eventually(lambda: bench.channel.inflight > 0)
+        for _ in range(3):
+            bench.channel.probe()
+            await asyncio.sleep(0)
+        assert len(pinged) == 1, "one is out at a time"
+        assert not bench.channel.is_late
+        bench.pass_time(LATE_S)
+        assert bench.channel.is_late
+        assert bench.channel.state is State.UP
 
     bench_test(test)
 

@@ -39,8 +39,10 @@ from zmcache.peers.pauses import Pauses
 from zmcache.peers.trust import JUDGED_AFTER_S, Trust
 from zmcache.transport.base import Transport
 
-LATE_S: Final = 0.2
-"""A ping that is out for so long tells that what is asked now takes as long."""
+LATE_S: Final = 0.19
+"""A ping that is out for so long tells that what is asked now takes as long. A little less than half a beat: that is when it is looked at, and a
+timer of uvloop's may be early by a millisecond.
+"""
 
 __all__ = ["Channel", "State"]
 
@@ -223,6 +225,13 @@ class Channel(Link):
     def is_late(self) -> bool:
         """Whether what waits there may well be answered sooner by another, though the peer is in use."""
         return self.usable and (not self.preferred or self._pulse.waits_s(self._ran_s()) >= LATE_S)
+
+    def probe(self) -> None:
+        """Between two beats: where somebody waits, a ping need not wait for the next one. So what hangs is known to be late half a beat later,
+        whenever it was asked.
+        """
+        if self.is_connected and self._pending:
+            self._ping(self._ran_s(), between_beats=True)
 
     def unanswered_gets(self) -> list[Batch]:
         """Those that wait for an answer, or to be sent."""

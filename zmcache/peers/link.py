@@ -156,11 +156,14 @@ class Link:
                 _log.warning("%s answers again", self._where)
                 self._become(after)
                 self._is_back()
+        self._ping(ran_s, between_beats=False)
+
+    def _ping(self, ran_s: float, *, between_beats: bool) -> None:
         if self._pulse.wants_ping(ran_s) and self._connection is not None:
             self._next_id += 1
             ping = wire.encode(wire.Query(*wire.header(wire.PING, self._next_id, self.epoch)))
             if self._connection.send_nowait(ping):
-                self._pulse.pinged(self._next_id, ran_s)
+                self._pulse.pinged(self._next_id, ran_s, between_beats=between_beats)
 
     def close(self) -> None:
         """Close the connection; what is under way fails."""

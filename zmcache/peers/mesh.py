@@ -141,6 +141,8 @@ class Mesh:
         for channel in self._all_channels():
             if channel.is_late:
                 look_elsewhere(channel, now_s, self.other_holder)
+            else:
+                channel.probe()
 
     def other_holder(self, group: str, key: str, slow: Channel) -> Channel | None:
         """Who holds a copy of ``key`` and is not slow, but for ``slow``; None: there is none."""
