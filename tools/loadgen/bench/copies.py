@@ -41,8 +41,7 @@ async def writes(wanted: Collection[str], effort: Effort) -> AsyncIterator[Row]:
         twice = await _pair(stack, {"copies": 2, "acks": 2})
         keys = [f"k{number}" for number in range(effort.keys // 10)]
         for group in (once, twice):
-            if await group.set_many(dict.fromkeys(keys, _VALUE)):
-                raise NotMeasurable("not all values could be set")
+            await _fill(group, keys, _VALUE)
         if "set-copies" in wanted:
             sides: dict[str, Side] = {
                 name: partial(Asked(partial(_set, group), keys).p50_us, effort.lone_requests)
@@ -57,6 +56,13 @@ async def writes(wanted: Collection[str], effort: Effort) -> AsyncIterator[Row]:
             }
             samples = await in_turns(effort.runs, sides)
             yield judge("gets-copies", samples["twice"], samples["once"])
+
+
+async def _fill(group: zmcache.CacheGroup[bytes], keys: Sequence[str], value: bytes) -> None:
+    # In portions: of ten thousand at once some are refused where the nodes have not met yet, since what may wait for that is bounded.
+    for at in range(0, len(keys), 1000):
+        if await group.set_many(dict.fromkeys(keys[at : at + 1000], value)):
+            raise NotMeasurable("not all values could be set")
 
 
 async def _set(group: zmcache.CacheGroup[bytes], key: str) -> bool:
@@ -110,9 +116,7 @@ async def _join(**node: Any) -> tuple[float, float, float]:
         cache = await stack.enter_async_context(zmcache.connect(first.address, timeout=10))
         group = cache.group(_GROUP)
         keys = [f"k{number}" for number in range(_HANDED_KEYS)]
-        for at in range(0, len(keys), 1000):
-            if await group.set_many(dict.fromkeys(keys[at : at + 1000], _LARGE)):
-                raise NotMeasurable("not all values could be set")
+        await _fill(group, keys, _LARGE)
         asking = _Asking(group.get, keys)
         await asking.during(asyncio.sleep(2.0))
         p99_before = asking.p99_us()
