@@ -36,7 +36,7 @@ $(STAMP): pyproject.toml
 demo: $(STAMP) ## Etcd, three nodes and a database; traffic while a node joins and another leaves (half a minute)
 	$(BIN)/python -m zmcache_loadgen.demo
 
-test: $(STAMP) ## The tests (six minutes on two slow cores)
+test: $(STAMP) ## The tests (five minutes on two cores)
 	$(BIN)/python $(LONE_TESTS)
 	$(BIN)/python $(QUICK_TESTS)
 
