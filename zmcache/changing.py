@@ -141,7 +141,7 @@ class Changing:
         fresh_until_s = now_s + life_s
         version = self._next_version(change.key)
         if type(change.value) is bytes and not (change.tags or change.stale_ms or change.error_ms or change.took_ms):
-            # As nearly all are. Their time is read once, and nothing is made of them.
+            # As nearly all are: what is held is the value itself.
             if not self._set(change.key, change.value, fresh_until_s, version):
                 return self._too_large(change.value)
             return Outcome(None, DONE, fresh_until_s)

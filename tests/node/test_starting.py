@@ -88,11 +88,7 @@ def test_a_start_that_fails_leaves_nothing_behind(break_it: Callable[[Place], No
 def test_a_start_that_is_given_up_while_the_node_joins_leaves_nothing_behind() -> None:
     async def main() -> None:
         place = Place()
-        # Who serves, and does not say that it has handed over.
-        place.registry.put(Member("b", "mem://b"))
-        node = place.node()
-        starting = asyncio.create_task(node.start())
-        await eventually(lambda: "a" in place.registry.members and len(node.ring()) > 1)
+        node, starting = await joining(place)
         starting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await starting
@@ -105,10 +101,7 @@ def test_a_start_that_is_given_up_while_the_node_joins_leaves_nothing_behind() -
 def test_a_node_that_is_stopped_while_it_joins_says_so_and_does_not_come_back() -> None:
     async def main() -> None:
         place = Place()
-        place.registry.put(Member("b", "mem://b"))
-        node = place.node()
-        starting = asyncio.create_task(node.start())
-        await eventually(lambda: "a" in place.registry.members and len(node.ring()) > 1)
+        node, starting = await joining(place)
         await node.stop()
         with pytest.raises(LifecycleError, match="stopped before it served"):
             await starting
@@ -169,6 +162,15 @@ class Asker:
         """Return when what was sent has had many turns of the loop to arrive."""
         for _ in range(100):
             await asyncio.sleep(0)
+
+
+async def joining(place: Place) -> tuple[Node, asyncio.Task[None]]:
+    """A node whose start waits for one who serves, and does not say that it has handed over."""
+    place.registry.put(Member("b", "mem://b"))
+    node = place.node()
+    starting = asyncio.create_task(node.start())
+    await eventually(lambda: "a" in place.registry.members and len(node.ring()) > 1)
+    return node, starting
 
 
 async def nothing_is_left(place: Place, node: Node) -> None:

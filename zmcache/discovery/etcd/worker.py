@@ -103,7 +103,7 @@ class Worker(threading.Thread):
                 while True:
                     self._try_endpoint(etcd3)
             except _Stop:
-                pass
+                pass  # as it was told to
             finally:
                 self._revoke(etcd3)
         except DiscoveryError as exc:
